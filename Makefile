@@ -1,0 +1,44 @@
+# make run     install what is missing, then start the daemon:  make run ARGS="--model /path/to/model"
+# make test    install what the tests need, then run them all:  make test ARGS="-k vote"
+# make check   format, lint, types, import contracts
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+ARGS ?=
+
+.PHONY: run test check format clean
+.DELETE_ON_ERROR:
+
+run: $(VENV)/installed
+	$(VENV)/bin/python main.py --auto --federation $(ARGS)
+
+test: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+check: $(VENV)/installed-check
+	scripts/check
+
+format: $(VENV)/installed-check
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else f"Local Swarm needs Python 3.11 or later; $(PYTHON) is {v[0]}.{v[1]}. Name another one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml requirements/no-deps.txt
+	@echo "Installing (torch is large: some minutes the first time) ..."
+	$(PIP) --no-deps -r requirements/no-deps.txt
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP) -e ".[test]"
+	@touch $@
+
+$(VENV)/installed-check: $(VENV)/installed-test
+	$(PIP) -e ".[test,check]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

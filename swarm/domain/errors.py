@@ -1,0 +1,43 @@
+"""The error tree, by who must act.
+
+SwarmError
+├── ConfigError     the operator; exit code 2
+├── RequestError    the caller; HTTP 4xx; the same request can never succeed
+├── Unavailable     nobody: later it may succeed; HTTP 429 or 503 with Retry-After
+├── PeerError       this node: take another route
+└── BackendError    us; HTTP 500
+"""
+
+from __future__ import annotations
+
+
+class SwarmError(Exception):
+    """A message for people: it names the thing and says what to do next."""
+
+
+class ConfigError(SwarmError):
+    """A setting, flag or environment variable is unknown or has a bad value."""
+
+
+class RequestError(SwarmError):
+    """The request can never succeed. `param` names the field at fault, `code` is OpenAI's code for it."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> None:
+        super().__init__(message)
+        self.param, self.code, self.status = param, code, status
+
+
+class Unavailable(SwarmError):
+    """Not now. `busy` tells a full queue (429) from something still missing (503)."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 2.0, busy: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s, self.busy = retry_after_s, busy
+
+
+class PeerError(SwarmError):
+    """A peer did not answer, or answered nonsense; another route may do."""
+
+
+class BackendError(SwarmError):
+    """Our own worker failed while it held the request."""

@@ -1,0 +1,76 @@
+"""A request for text, and the pieces that answer it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from swarm.domain.federation import FederationResult
+from swarm.domain.ids import FinishReason, NodeId, RequestId, Role, RouteName, StrategyName
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen. `max_tokens` None means: up to the end of the model's context."""
+
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    """Generation ends before the first of these; the stop text itself is not part of the answer."""
+    seed: int | None = None
+    """The same seed, request and build give the same text."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One answer to one prompt: a conversation for the model's chat template, or raw text to continue."""
+
+    id: RequestId
+    prompt: tuple[ChatMessage, ...] | str
+    sampling: Sampling = field(default_factory=Sampling)
+    model: str | None = None
+    """None is whatever the node serves."""
+    strategy: StrategyName | None = None
+    """Asks for a vote by this strategy; None leaves it to the node's settings."""
+    alone: bool = False
+    """No fan-out: this node answers by itself, or by the chain that it is part of. Set on every request that a peer
+    forwards, so that no request travels in circles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who answered, by what route, and, where there was a vote, how it went."""
+
+    route: RouteName
+    nodes: tuple[NodeId, ...]
+    """Those that computed the answer, in order of the route; for a vote, the winner."""
+    model: str
+    model_digest: str
+    decision: FederationResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of an answer. Exactly one delta, the last, has `finish_reason`, `usage` and `provenance`."""
+
+    text: str = ""
+    tokens: int = 0
+    """Completion tokens that this piece stands for."""
+    logprob_sum: float = 0.0
+    """Sum of those tokens' natural-log probabilities at temperature 1."""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    provenance: Provenance | None = None

@@ -1,0 +1,1 @@
+"""Starting together, stopping together."""

@@ -1,0 +1,28 @@
+"""How this node speaks to another one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from swarm.domain.federation import PeerVote
+from swarm.domain.generation import GenerationRequest
+from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
+from swarm.ports.text_source import TextSource
+
+
+class PeerLink(Protocol):
+    """All methods raise `PeerError` where the peer does not answer in time or answers nonsense."""
+
+    async def probe(self, endpoint: Endpoint, timeout_s: float) -> NodeStatus: ...
+
+    async def goodbye(self, endpoint: Endpoint, status: NodeStatus) -> None:
+        """Tells the peer that this node leaves; never raises."""
+        ...
+
+    async def request_vote(self, peer: PeerInfo, request: GenerationRequest, timeout_s: float) -> tuple[PeerVote, ...]:
+        """The peer's candidates, at least one; a cancel stops the peer's generation too."""
+        ...
+
+    def source(self, peer: PeerInfo) -> TextSource:
+        """The peer as somebody who answers a whole request."""
+        ...

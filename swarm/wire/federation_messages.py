@@ -1,0 +1,41 @@
+"""What nodes say to each other over /v1/federation/*."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swarm.domain.federation import PeerVote
+from swarm.domain.generation import ChatMessage, Sampling
+from swarm.domain.nodes import NodeStatus, PeerInfo
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRequest:
+    """POST /v1/federation/vote: answer this by yourself, with as many candidates as you have instances."""
+
+    id: str
+    prompt: tuple[ChatMessage, ...] | str
+    sampling: Sampling
+    model: str | None = None
+    protocol: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class VoteReply:
+    votes: tuple[PeerVote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """POST /v1/federation/goodbye: I stop now. A hint: the receiver probes before it believes it."""
+
+    node: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeersReply:
+    """GET /v1/federation/peers."""
+
+    self: NodeStatus
+    peers: tuple[PeerInfo, ...]

@@ -1,0 +1,155 @@
+"""What the daemon and its worker process say to each other, over the worker's stdin and stdout.
+
+A frame is a 4-byte big-endian length and a msgpack map `{"type": <class name>, …fields}`. Commands go down, events come
+up. The worker says `Hardware` first, then `Loading…` and `Loaded`; every `Generate` is answered by `Generated` pieces
+and ends with a piece that has a finish reason, or with `GenerationFailed`. `Cancel` is answered by `GenerationFailed`
+with kind `cancelled`, so that the daemon knows when what the request held is free.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgpack
+
+from swarm.domain.generation import ChatMessage, Sampling
+from swarm.domain.ids import FinishReason
+from swarm.domain.nodes import BlockSpan, ModelInfo
+from swarm.wire.codec import MalformedMessage, from_plain, to_plain
+
+HEADER = struct.Struct(">I")
+FRAME_LIMIT = 64 * 2**20
+"""Bytes; a longer frame is a bug or a torn stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadModel:
+    """First command. Loads `path` and, where `chain_host` is set, joins or founds a DHT and serves `blocks`."""
+
+    path: str
+    """A folder, or a hub name that transformers resolves."""
+    model_id: str
+    blocks: str
+    """`auto`, `none`, `all`, a number, or `A:B`: see the settings."""
+    engine: Literal["auto", "local", "chain"]
+    slots: int
+    threads: int
+    """Compute threads of torch; 0 lets the worker choose."""
+    chain_host: str | None
+    """This node's address for libp2p; None serves and uses no chain."""
+    chain_port: int
+    """0 takes any free port."""
+    identity_path: str
+    """Where the libp2p key is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Introduce:
+    """Other nodes' DHT addresses; merges the two DHTs. Idempotent."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    id: str
+    prompt: tuple[ChatMessage, ...] | str
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Finish nothing, free everything, exit 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What torch sees."""
+
+    device: str
+    """`cpu`, `cuda` or `mps`."""
+    device_name: str
+    device_memory_bytes: int
+    torch_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    what: str
+    fraction: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    model: ModelInfo
+    blocks: BlockSpan | None
+    """Served to others."""
+    whole: bool
+    why: str
+    """What was chosen, and why, as one sentence for the banner."""
+    chain_addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    message: str
+    permanent: bool
+    """Trying again without another setting cannot help."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainChanged:
+    """Which blocks nobody serves; sent at every change while this node depends on a chain."""
+
+    missing: tuple[BlockSpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    id: str
+    text: str
+    tokens: int
+    logprob_sum: float
+    finish_reason: FinishReason | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    route: Literal["local", "chain"] = "local"
+    servers: tuple[str, ...] = ()
+    """libp2p ids of the other nodes on the route, in order; last piece only."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFailed:
+    id: str
+    kind: Literal["request", "unavailable", "backend", "cancelled"]
+    message: str
+    param: str | None = None
+    code: str | None = None
+
+
+Command = LoadModel | Introduce | Generate | Cancel | Stop
+Event = Hardware | Loading | Loaded | LoadFailed | ChainChanged | Generated | GenerationFailed
+_BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
+
+
+def to_frame(message: Command | Event) -> bytes:
+    body = bytes(msgpack.packb({"type": type(message).__name__, **to_plain(message)}))
+    return HEADER.pack(len(body)) + body
+
+
+def from_body(body: bytes) -> Command | Event:
+    """A frame's body. Raises `MalformedMessage`."""
+    try:
+        plain = msgpack.unpackb(body, strict_map_key=True)
+        kind = _BY_NAME[plain.pop("type")]
+    except (ValueError, KeyError, AttributeError, msgpack.UnpackException) as error:
+        raise MalformedMessage(f"not a message: {type(error).__name__}") from None
+    message: Command | Event = from_plain(kind, plain)
+    return message
