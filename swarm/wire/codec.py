@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Hashable
 from dataclasses import asdict, is_dataclass
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import msgpack
 from pydantic import TypeAdapter, ValidationError
@@ -43,7 +44,7 @@ def from_plain(kind: type[T], plain: Any) -> T:
     """Raises `MalformedMessage` where the value has not the shape of `kind` or a number in it is not finite."""
     _refuse_infinite(plain)
     try:
-        checked: T = _adapter(kind).validate_python(plain)
+        checked: T = _adapter(cast(Hashable, kind)).validate_python(plain)
         return checked
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

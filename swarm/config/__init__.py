@@ -1,0 +1,1 @@
+"""Defaults < config.toml < environment < flags, as frozen settings."""

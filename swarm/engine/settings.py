@@ -1,0 +1,29 @@
+"""What can be set about the model and the worker, with its default and the reason for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    model: str = "auto"
+    """A folder, a Hugging Face name, `demo`, or `auto`: the last one used or cached, else the demo model."""
+    blocks: str = "auto"
+    """Which decoder layers to serve to others: `auto`, a number, `A:B` (B excluded), or `none`."""
+    engine: Literal["auto", "local", "chain"] = "auto"
+    """`local` needs the whole model here; `chain` always goes through blocks; `auto` takes local where it fits."""
+    slots: int = 4
+    """Answers generated at the same time; more wait."""
+    queue_limit: int = 32
+    """Answers that may wait; more are refused with 429."""
+    threads: int = 0
+    """Compute threads; 0: all cores but one, and one for a tiny model."""
+    chain_port: int = 17617
+    """TCP port of the chain's libp2p; the next free one is taken where it is in use; 0 takes any."""
+    start_timeout_s: float = 120.0
+    """A worker that says nothing for this long while starting is started again."""
+    restart_min_s: float = 1.0
+    restart_max_s: float = 30.0
+    """Bounds of the pause before a crashed worker is started again; it doubles from one to the other."""

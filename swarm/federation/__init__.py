@@ -1,0 +1,1 @@
+"""FederatedSwarm: who is asked, and which answer wins. Pure but for waiting."""

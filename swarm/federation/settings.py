@@ -1,0 +1,23 @@
+"""What can be set about federation, with its default and the reason for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swarm.domain.ids import StrategyName
+
+
+@dataclass(frozen=True, slots=True)
+class FederationSettings:
+    enabled: bool = False
+    """Fan every chat request out to the peers and decide among the answers."""
+    strategy: StrategyName = "weighted_vote"
+    """It gains most at every size measured, and one liar cannot turn it."""
+    instances: int = 1
+    """Candidates that this node contributes to a vote, each with its own seed."""
+    fan_out: int = 6
+    """Peers asked at most; accuracy is flat beyond seven voters."""
+    deadline_s: float = 60.0
+    """No vote is waited for longer than this."""
+    patience: float = 2.0
+    """Votes later than this multiple of the median one's time are not waited for."""

@@ -1,0 +1,1 @@
+"""Admission, counting, and the use case of answering on this node."""

@@ -1,0 +1,1 @@
+"""This machine: clock, hardware, folders, addresses, identity (psutil)."""

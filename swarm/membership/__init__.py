@@ -1,0 +1,1 @@
+"""Who is in the swarm now: a pure state machine and its shell."""
