@@ -53,6 +53,13 @@ class Introduce:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """These nodes are gone: no route goes through them until they are introduced again, and running steps give up."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Generate:
     id: str
     prompt: tuple[ChatMessage, ...] | str
@@ -134,7 +141,7 @@ class GenerationFailed:
     code: str | None = None
 
 
-Command = LoadModel | Introduce | Generate | Cancel | Stop
+Command = LoadModel | Introduce | Forget | Generate | Cancel | Stop
 Event = Hardware | Loading | Loaded | LoadFailed | ChainChanged | Generated | GenerationFailed
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 

@@ -1,0 +1,12 @@
+"""`python -m swarm.worker`; started by `swarm.engine` only."""
+
+import os
+import sys
+
+from swarm.worker.main import main
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # Libraries hold threads that are not daemons; everything of ours is closed here.
+    os._exit(code)

@@ -1,0 +1,235 @@
+"""This node in the DHT: its address, what it serves, what others serve. All coroutines run on the chain's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from hivemind.dht.node import DHTNode
+from hivemind.p2p import P2P, PeerID
+from hivemind.utils.multiaddr import Multiaddr
+from hivemind.utils.timed_storage import get_dht_time
+from petals.data_structures import ServerInfo, ServerState
+from petals.utils.dht import _declare_active_modules, _get_remote_module_infos, compute_spans
+
+from swarm.domain.nodes import BlockSpan, ModelInfo
+from swarm.worker.chain.routing import Offer, missing_blocks
+from swarm.worker.chain.serving import BlockHandler, ServedBlock, SpanCache, SpanPool
+from swarm.worker.families.blocks import Blocks
+
+logger = logging.getLogger(__name__)
+
+ANNOUNCE_EVERY_S = 5.0
+EXPIRES_AFTER_S = 30.0
+"""A record must outlive a few lost announcements and a clock that is some seconds off; who is gone is known sooner,
+from the daemon's probes (`forget`)."""
+REFRESH_EVERY_S = 5.0
+REFRESH_WHILE_MISSING_S = 1.0
+WORKERS = 32
+"""Concurrent DHT requests of one look-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where libp2p listens."""
+
+    host: str
+    port: int
+    identity_path: str
+
+    def multiaddr(self) -> str:
+        kind = "ip6" if ":" in self.host else "ip4"
+        return f"/{kind}/{self.host.split('%')[0]}/tcp/{self.port}"
+
+
+class ChainNode:
+    """Blocks that this node offers and sees offered. Built by `open_chain_node`."""
+
+    def __init__(
+        self, p2p: P2P, dht: DHTNode, model: ModelInfo, address: Address, on_change: Callable[[], None]
+    ) -> None:
+        self.p2p, self._dht, self.model, self._address, self._on_change = p2p, dht, model, address, on_change
+        self.prefix = f"swarm-{model.digest}"
+        self.server_id = str(p2p.peer_id)
+        self.served: BlockSpan | None = None
+        self._gone: set[str] = set()
+        self._offers: tuple[Offer, ...] = ()
+        self._missing: tuple[BlockSpan, ...] = (BlockSpan(0, model.layers),)
+        self._waiting: dict[str, set[asyncio.Future[Any]]] = {}
+        self._wake = asyncio.Event()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (f"{self._address.multiaddr()}/p2p/{self.server_id}",)
+
+    @property
+    def missing(self) -> tuple[BlockSpan, ...]:
+        return self._missing
+
+    def uid(self, index: int) -> str:
+        return f"{self.prefix}.{index}"
+
+    def offers(self, without: frozenset[str] = frozenset()) -> list[Offer]:
+        """What may be used now: own blocks first, then those of the servers that are not gone and not in `without`."""
+        own = [Offer(None, self.served)] if self.served else []
+        return own + [offer for offer in self._offers if offer.server not in self._gone | without]
+
+    async def serve(self, blocks: Blocks, span: BlockSpan, cache_bytes: int, max_tokens: int) -> None:
+        """Opens the calls to others first and announces then, so that nobody comes to a closed door."""
+        uids = [self.uid(index) for index in range(span.start, span.end)]
+        cache, pool = SpanCache(cache_bytes), SpanPool(blocks, uids[0])
+        served = {uid: ServedBlock(uid, blocks, pool, cache) for uid in uids}
+        await BlockHandler(served, self.prefix, max_tokens).add_p2p_handlers(self.p2p)
+        self.served = span
+        await self._announce(ServerState.ONLINE)
+        await self.refresh()
+
+    async def introduce(self, addresses: Sequence[str]) -> None:
+        """Merges our DHT with those of other nodes, whenever both were founded. Idempotent; never raises."""
+        for text in addresses:
+            with contextlib.suppress(ValueError):
+                await self._meet(Multiaddr(text))
+        if addresses:
+            await self._announce(ServerState.ONLINE)
+            await self.refresh()
+
+    async def _meet(self, address: Multiaddr) -> None:
+        server = PeerID.from_base58(address["p2p"])
+        if str(server) == self.server_id:
+            return
+        self._gone.discard(str(server))
+        try:
+            await asyncio.wait_for(self.p2p._client.connect(server, [Multiaddr(str(address).rsplit("/p2p/", 1)[0])]), 5)
+            # strict=False: clocks that differ by more than 3 s are warned about, not refused.
+            await self._dht.protocol.call_ping(server, validate=True, strict=False)
+            await self._dht.find_nearest_nodes([self._dht.node_id])
+        except Exception as error:
+            logger.warning(
+                "could not meet a node's DHT", extra={"fields": {"address": str(address), "error": str(error)}}
+            )
+
+    async def forget(self, addresses: Sequence[str]) -> None:
+        """The daemon knows that these nodes are gone: before their records expire, and while steps wait for them."""
+        for text in addresses:
+            server = text.rsplit("/p2p/", 1)[-1]
+            self._gone.add(server)
+            for waiting in self._waiting.get(server, set()).copy():
+                waiting.cancel()
+        self._note_coverage()
+
+    @contextlib.contextmanager
+    def waiting_for(self, server: str) -> Any:
+        """While inside, `forget` of this server cancels the current task."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.setdefault(server, set()).add(task)
+        try:
+            yield
+        finally:
+            self._waiting[server].discard(task)
+
+    async def refresh(self) -> None:
+        """Reads from the DHT who serves what."""
+        uids = [self.uid(index) for index in range(self.model.layers)]
+        found = await _get_remote_module_infos(self._directory(), self._dht, uids, None, None, True)
+        spans = compute_spans(found, min_state=ServerState.ONLINE).values()
+        self._offers = tuple(
+            Offer(str(span.peer_id), BlockSpan(span.start, span.end))
+            for span in spans
+            if str(span.peer_id) != self.server_id and span.start < span.end
+        )
+        self._note_coverage()
+
+    def _note_coverage(self) -> None:
+        missing = missing_blocks(self.offers(), self.model.layers)
+        if missing != self._missing:
+            self._missing = missing
+            self._wake.set()
+            self._on_change()
+
+    async def keep_current(self) -> None:
+        """Announces and refreshes for ever."""
+        loop = asyncio.get_running_loop()
+        announced = loop.time()
+        while True:
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                pause = REFRESH_WHILE_MISSING_S if self._missing else REFRESH_EVERY_S
+                await asyncio.wait_for(self._wake.wait(), pause)
+            try:
+                if loop.time() - announced >= ANNOUNCE_EVERY_S:
+                    await self._announce(ServerState.ONLINE)
+                    announced = loop.time()
+                await self.refresh()
+            except Exception:
+                logger.warning("the DHT did not answer; trying again", exc_info=True)
+                await asyncio.sleep(1)
+
+    async def withdraw(self) -> None:
+        """Tells the DHT that this node serves nothing any more."""
+        if self.served:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._announce(ServerState.OFFLINE), 2)
+
+    async def _announce(self, state: ServerState) -> None:
+        if self.served is None:
+            return
+        span = self.served
+        info = ServerInfo(state=state, throughput=1.0, start_block=span.start, end_block=span.end)
+        uids = [self.uid(index) for index in range(span.start, span.end)]
+        await _declare_active_modules(
+            self._directory(), self._dht, uids, info, expiration_time=get_dht_time() + EXPIRES_AFTER_S
+        )
+
+    def _directory(self) -> Any:
+        """What Petals' functions ask of the `DHT` object that they are given beside the node."""
+        return SimpleNamespace(num_workers=WORKERS, peer_id=self.p2p.peer_id)
+
+
+@contextlib.asynccontextmanager
+async def open_chain_node(
+    model: ModelInfo, address: Address, on_change: Callable[[], None]
+) -> AsyncIterator[ChainNode]:
+    """Starts libp2p on the LAN address, founds a DHT, and keeps it current until left.
+
+    No public peer, relay, NAT mapping or reachability service is ever contacted: hivemind's defaults would use them."""
+    address = Address(address.host, free_port(address.host, address.port), address.identity_path)
+    p2p = await P2P.create(
+        host_maddrs=[address.multiaddr()],
+        identity_path=address.identity_path,
+        auto_nat=False,
+        nat_port_map=False,
+        use_relay=False,
+        use_auto_relay=False,
+        use_ipfs=False,
+    )
+    try:
+        dht = await DHTNode.create(p2p=p2p, num_workers=WORKERS, cache_refresh_before_expiry=0, strict=False)
+        node = ChainNode(p2p, dht, model, address, on_change)
+        keeper = asyncio.create_task(node.keep_current(), name="chain: announce and refresh")
+        try:
+            yield node
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            await node.withdraw()
+            await dht.shutdown()
+    finally:
+        await p2p.shutdown()
+
+
+def free_port(host: str, wanted: int, tries: int = 20) -> int:
+    """`wanted`, or the next port that nobody listens on; libp2p takes only a number and fails late."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in [wanted + offset for offset in range(tries)] if wanted else [0]:
+        with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    raise OSError(f"no free TCP port on {host} from {wanted} to {wanted + tries - 1}")

@@ -1,0 +1,38 @@
+"""From logits to the next token."""
+
+from __future__ import annotations
+
+import torch
+
+from swarm.domain.generation import Sampling
+
+
+class Sampler:
+    """Chooses tokens for one answer. The same seed and logits give the same tokens."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._temperature, self._top_p = sampling.temperature, sampling.top_p
+        self._random = torch.Generator()
+        if sampling.seed is None:
+            self._random.seed()
+        else:
+            self._random.manual_seed(sampling.seed % 2**63)
+
+    def choose(self, logits: torch.Tensor) -> tuple[int, float]:
+        """A token for [vocabulary] logits, and its natural-log probability at temperature 1."""
+        logits = logits.float().cpu()
+        token = int(logits.argmax()) if self._temperature == 0 else self._draw(logits / self._temperature)
+        return token, float(torch.log_softmax(logits, dim=-1)[token])
+
+    def _draw(self, logits: torch.Tensor) -> int:
+        probabilities = torch.softmax(logits, dim=-1)
+        if self._top_p < 1:
+            probabilities = _nucleus(probabilities, self._top_p)
+        return int(torch.multinomial(probabilities, 1, generator=self._random))
+
+
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Keeps the smallest set of most likely tokens whose probability reaches `top_p` (Holtzman et al. 2019)."""
+    ordered, tokens = probabilities.sort(descending=True)
+    ordered[ordered.cumsum(dim=-1) - ordered >= top_p] = 0
+    return torch.zeros_like(probabilities).scatter_(0, tokens, ordered)

@@ -1,0 +1,37 @@
+"""What torch sees of this machine, and what follows for threads and number formats."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+import torch
+
+from swarm.wire.worker_messages import Hardware
+
+TINY_LAYER_BYTES = 8 * 2**20
+"""Below this a layer is so small that threads cost more than they gain (2 on 2 busy cores: 4 to 10 times slower)."""
+
+
+def detect() -> Hardware:
+    if torch.cuda.is_available():
+        name, memory = torch.cuda.get_device_name(0), torch.cuda.mem_get_info(0)[0]
+        return Hardware("cuda", name, memory, torch.__version__)
+    memory = psutil.virtual_memory().available
+    if torch.backends.mps.is_available():
+        return Hardware("mps", "Apple GPU", memory, torch.__version__)
+    return Hardware("cpu", f"{psutil.cpu_count(logical=False) or os.cpu_count()} cores", memory, torch.__version__)
+
+
+def choose_dtype(device: str, stored: torch.dtype, stored_bytes: int, free_bytes: int) -> torch.dtype:
+    """As stored on a GPU. On a CPU float32, the fastest and most exact there, where half of memory holds it."""
+    if device != "cpu":
+        return stored if stored != torch.float32 or device == "mps" else torch.float32
+    as_float32 = stored_bytes * 4 // max(1, torch.empty((), dtype=stored).element_size())
+    return torch.float32 if as_float32 <= free_bytes // 2 else torch.bfloat16
+
+
+def set_threads(asked: int, layer_bytes: int) -> None:
+    """All cores but one, so that the daemon stays quick; one where layers are tiny."""
+    cores = psutil.cpu_count(logical=False) or 1
+    torch.set_num_threads(asked or (1 if layer_bytes < TINY_LAYER_BYTES else max(1, cores - 1)))

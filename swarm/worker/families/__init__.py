@@ -1,0 +1,1 @@
+"""Any decoder-only model of transformers: its checkpoint, its blocks, and what stands around them."""

@@ -1,0 +1,85 @@
+"""The message loop: commands on stdin, events on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import BinaryIO
+
+from swarm.wire.worker_messages import (
+    HEADER,
+    Cancel,
+    Command,
+    Event,
+    Forget,
+    Generate,
+    Introduce,
+    LoadModel,
+    Stop,
+    from_body,
+    to_frame,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Channel:
+    """Frames in and out. Writing is safe from every thread; a closed daemon ends the process."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        self._source, self._sink = source, sink
+        self._lock = threading.Lock()
+
+    def read(self) -> Command | None:
+        """The next command; None when the daemon closed the pipe."""
+        header = self._source.read(HEADER.size)
+        if len(header) < HEADER.size:
+            return None
+        return from_body(self._source.read(HEADER.unpack(header)[0]))  # type: ignore[return-value]
+
+    def send(self, event: Event) -> None:
+        with self._lock:
+            try:
+                self._sink.write(to_frame(event))
+                self._sink.flush()
+            except (BrokenPipeError, ValueError):
+                os._exit(1)
+
+
+def main() -> int:
+    """Runs until `Stop` or until the daemon is gone."""
+    channel = _private_stdio()
+    # The daemon decides when the worker ends: a Ctrl-C in the terminal reaches both, and the daemon drains first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    from swarm.worker.service import Service  # torch: two seconds that the first line of main must not wait for
+
+    with Service(channel.send) as service:
+        while (command := channel.read()) is not None:
+            match command:
+                case LoadModel():
+                    service.load(command)
+                case Introduce(addresses):
+                    service.introduce(addresses)
+                case Forget(addresses):
+                    service.forget(addresses)
+                case Generate():
+                    service.generate(command)
+                case Cancel(request):
+                    service.cancel(request)
+                case Stop():
+                    break
+    return 0
+
+
+def _private_stdio() -> Channel:
+    """Keeps the pipes for frames: whatever a library prints goes to stderr instead, and reads find nothing."""
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return Channel(source, sink)
