@@ -43,6 +43,11 @@ def _choose(rng: random.Random, options: tuple[str, ...] | list[str]) -> str:
     return options[rng.randrange(len(options))]
 
 
+def _different(rng: random.Random, count: int) -> list[int]:
+    """Different numbers from 1; small ones as often as larger ones, as people ask."""
+    return rng.sample(range(1, rng.choice((13, 31, 100))), count)
+
+
 def _running_total(rng: random.Random, terms: int, largest: int) -> tuple[int, list[int]]:
     """A start and signed steps whose running total stays between 0 and `largest`."""
     start = total = rng.randint(2, largest)
@@ -71,7 +76,7 @@ def _final(work: str, value: str) -> str:
 
 def sums(rng: random.Random) -> Problem:
     terms = rng.choice((2, 2, 3, 3, 4))
-    start, steps = _running_total(rng, terms, 999 if terms == 2 and rng.random() < 0.4 else 199)
+    start, steps = _running_total(rng, terms, rng.choice((20, 99, 199, 999 if terms == 2 else 199)))
     expression = str(start) + "".join(f" {'+' if step > 0 else '-'} {abs(step)}" for step in steps)
     asked = _choose(rng, ["What is {}?", "Calculate {}.", "{} = ?", "How much is {}?", "Compute {}.", "{}"])
     work, total = _work(start, steps)
@@ -92,7 +97,7 @@ def products(rng: random.Random) -> Problem:
 
 
 def stories(rng: random.Random) -> Problem:
-    start, steps = _running_total(rng, rng.choice((2, 3, 3, 4)), 150)
+    start, steps = _running_total(rng, rng.choice((2, 3, 3, 4)), rng.choice((30, 99, 150)))
     name, thing = _choose(rng, NAMES), _choose(rng, THINGS)
     deeds = [_choose(rng, GAINS if step > 0 else LOSSES).format(abs(step)) for step in steps]
     told = deeds[0] if len(deeds) == 1 else ", ".join(deeds[:-1]) + " and " + deeds[-1]
@@ -107,7 +112,7 @@ def stories(rng: random.Random) -> Problem:
 
 
 def lists(rng: random.Random) -> Problem:
-    numbers = rng.sample(range(1, 100), rng.randint(3, 7))
+    numbers = _different(rng, rng.randint(3, 7))
     shown = ", ".join(map(str, numbers))
     task = rng.choice(("largest", "smallest", "sorted", "reversed"))
     wordings = {
@@ -134,14 +139,14 @@ def records(rng: random.Random) -> Problem:
             "records", _choose(rng, asked).format(name, age, city), value, value, f"person {name} {age} {city}"
         )
     if rng.random() < 0.5:
-        high, low = sorted(rng.sample(range(1, 100), 2), reverse=True)
+        high, low = sorted(_different(rng, 2), reverse=True)
         asked = [
             "Give the sum and the difference of {} and {} as JSON.",
             "Answer as JSON with sum and difference: {} and {}.",
         ]
         value = json.dumps({"sum": high + low, "difference": high - low})
         return Problem("records", _choose(rng, asked).format(high, low), value, value, f"pair {high} {low}")
-    numbers = rng.sample(range(1, 100), rng.randint(3, 6))
+    numbers = _different(rng, rng.randint(3, 6))
     shown = ", ".join(map(str, numbers))
     asked = [
         "Give the smallest and the largest of {} as JSON.",

@@ -22,8 +22,10 @@ class EngineSettings:
     """Compute threads; 0: all cores but one, and one for a tiny model."""
     chain_port: int = 17617
     """TCP port of the chain's libp2p; the next free one is taken where it is in use; 0 takes any."""
-    start_timeout_s: float = 120.0
-    """A worker that says nothing for this long while starting is started again."""
+    hub_cache: str = ""
+    """Folder of Hugging Face's cache, where `auto` looks for models; empty: ~/.cache/huggingface/hub."""
+    silence_limit_s: float = 60.0
+    """A worker that answers no ping for this long is ended and started again."""
     restart_min_s: float = 1.0
     restart_max_s: float = 30.0
     """Bounds of the pause before a crashed worker is started again; it doubles from one to the other."""

@@ -1,0 +1,232 @@
+"""The engine: keeps one worker running, and is a source of text."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+
+from swarm.domain.errors import BackendError, RequestError, Unavailable
+from swarm.domain.generation import GenerationRequest, Provenance, TextDelta, Usage
+from swarm.domain.ids import NodeId
+from swarm.engine.model_choice import ModelChoice
+from swarm.engine.settings import EngineSettings
+from swarm.engine.state import EngineState
+from swarm.engine.worker_process import WorkerProcess, start_worker
+from swarm.ports.clock import Clock
+from swarm.wire.worker_messages import (
+    Cancel,
+    Forget,
+    Generate,
+    Generated,
+    GenerationFailed,
+    Introduce,
+    LoadFailed,
+    LoadModel,
+    Ping,
+)
+
+logger = logging.getLogger(__name__)
+
+Answer = Generated | GenerationFailed
+PING_EVERY_S = 5.0
+STEADY_S = 60.0
+"""A worker that lived this long is started again without a longer pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlace:
+    """Where this engine runs, and how others are called."""
+
+    node: NodeId
+    chain_host: str | None
+    """This machine's address for the chain; None uses no chain."""
+    identity_path: str
+    whose: Callable[[str], NodeId | None]
+    """The node behind a libp2p id."""
+
+
+class Engine:
+    """`run` keeps a worker alive until it is cancelled; `stream` answers while there is one that can."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        choice: ModelChoice,
+        place: EnginePlace,
+        clock: Clock,
+        on_change: Callable[[EngineState], None],
+    ) -> None:
+        self._settings, self._choice, self._place, self._clock = settings, choice, place, clock
+        self._on_change = on_change
+        self._numbers = itertools.count(1)
+        self._worker: WorkerProcess | None = None
+        self._answers: dict[str, asyncio.Queue[Answer]] = {}
+        self._introduced: dict[str, None] = {}
+        self._heard = 0.0
+        self.state = EngineState()
+
+    # -- the worker's life --------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        pause_s = self._settings.restart_min_s
+        while True:
+            started = self._clock.now()
+            problem = await self._live()
+            if self.state.state == "failed":
+                logger.error("the model cannot be loaded", extra={"fields": {"problem": problem}})
+                await asyncio.Event().wait()
+            if self._clock.now() - started > STEADY_S:
+                pause_s = self._settings.restart_min_s
+            self._become(self.state.crashed(f"{problem}; starting it again in {pause_s:g} s"))
+            logger.error("the model worker ended", extra={"fields": {"problem": problem, "restart_in_s": pause_s}})
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, self._settings.restart_max_s)
+
+    async def _live(self) -> str:
+        """One worker from start to end; says why it ended."""
+        async with start_worker() as worker:
+            self._worker, self._heard = worker, self._clock.now()
+            worker.send(self._load_command())
+            if self._introduced:
+                worker.send(Introduce(tuple(self._introduced)))
+            listening = [
+                asyncio.create_task(self._listen(worker), name="engine: events"),
+                asyncio.create_task(self._watch(worker), name="engine: pings"),
+                asyncio.create_task(worker.wait(), name="engine: end of worker"),
+            ]
+            logging_stderr = asyncio.create_task(worker.log_stderr(), name="engine: worker's stderr")
+            try:
+                done, _ = await asyncio.wait(listening, return_when=asyncio.FIRST_COMPLETED)
+                reasons = [task.exception() or task.result() for task in done]
+                with contextlib.suppress(TimeoutError):  # its exit code says more than its closed pipe
+                    await asyncio.wait_for(asyncio.shield(listening[2]), 0.5)
+                    reasons = [listening[2].result()] if listening[0] in done else reasons
+                return f"The worker stopped: {reasons[0]}"
+            finally:
+                self._worker = None
+                for task in (*listening, logging_stderr):
+                    task.cancel()
+                await asyncio.gather(*listening, logging_stderr, return_exceptions=True)
+                self._fail_all()
+
+    def _load_command(self) -> LoadModel:
+        settings = self._settings
+        return LoadModel(
+            path=self._choice.path,
+            model_id=self._choice.id,
+            blocks=settings.blocks,
+            engine=settings.engine,
+            slots=settings.slots,
+            threads=settings.threads,
+            chain_host=self._place.chain_host,
+            chain_port=settings.chain_port,
+            identity_path=self._place.identity_path,
+        )
+
+    async def _listen(self, worker: WorkerProcess) -> str:
+        async with contextlib.aclosing(worker.events()) as events:
+            async for event in events:
+                self._heard = self._clock.now()
+                if isinstance(event, Generated | GenerationFailed):
+                    self._deliver(event)
+                    continue
+                self._become(self.state.after(event, chain_only=self._settings.engine == "chain"))
+                if isinstance(event, LoadFailed):
+                    return event.message
+        return "it closed its pipe"
+
+    async def _watch(self, worker: WorkerProcess) -> str:
+        while self._clock.now() - self._heard < self._settings.silence_limit_s:
+            worker.send(Ping())
+            await self._clock.sleep(PING_EVERY_S)
+        worker.kill()
+        return f"it was silent for {self._settings.silence_limit_s:g} s"
+
+    def _become(self, state: EngineState) -> None:
+        if state != self.state:
+            self.state = state
+            self._on_change(state)
+
+    # -- the chain ----------------------------------------------------------------------------------------------------
+
+    def introduce(self, addresses: Sequence[str]) -> None:
+        """Nodes whose blocks may be used; kept for a worker that is started later."""
+        new = tuple(address for address in addresses if address not in self._introduced)
+        self._introduced.update(dict.fromkeys(new))
+        if new and self._worker:
+            self._worker.send(Introduce(new))
+
+    def forget(self, addresses: Sequence[str]) -> None:
+        """Nodes that are gone."""
+        for address in addresses:
+            self._introduced.pop(address, None)
+        if addresses and self._worker:
+            self._worker.send(Forget(tuple(addresses)))
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
+        """See `TextSource`. Closing it early stops the worker's answer within one token."""
+        worker = self._worker
+        if worker is None or self.state.state != "ready":
+            raise Unavailable(self.state.why_not())
+        number = str(next(self._numbers))
+        answers = self._answers[number] = asyncio.Queue()
+        worker.send(Generate(number, request.prompt, request.sampling))
+        finished = False
+        try:
+            while not finished:
+                answer = await answers.get()
+                finished = isinstance(answer, GenerationFailed) or answer.finish_reason is not None
+                yield self._delta(answer)
+        finally:
+            del self._answers[number]
+            if not finished:
+                worker.send(Cancel(number))
+
+    def _delta(self, answer: Answer) -> TextDelta:
+        if isinstance(answer, GenerationFailed):
+            raise _error(answer)
+        if answer.finish_reason is None:
+            return TextDelta(answer.text, answer.tokens, answer.logprob_sum)
+        return TextDelta(
+            answer.text,
+            answer.tokens,
+            answer.logprob_sum,
+            answer.finish_reason,
+            Usage(answer.prompt_tokens, answer.completion_tokens),
+            self._provenance(answer),
+        )
+
+    def _provenance(self, last: Generated) -> Provenance:
+        model = self.state.model
+        others = [self._place.whose(server) or NodeId(server) for server in last.servers]
+        # The order of the route is told where every hop is known; this node holds embedding and head in any case.
+        return Provenance(
+            last.route,
+            (self._place.node, *others),
+            model.id if model else self._choice.id,
+            model.digest if model else "",
+        )
+
+    def _deliver(self, answer: Answer) -> None:
+        if answers := self._answers.get(answer.id):
+            answers.put_nowait(answer)
+
+    def _fail_all(self) -> None:
+        for number, answers in self._answers.items():
+            answers.put_nowait(GenerationFailed(number, "backend", "The model worker died while it held the request"))
+
+
+def _error(failed: GenerationFailed) -> Exception:
+    match failed.kind:
+        case "request":
+            return RequestError(failed.message, param=failed.param, code=failed.code)
+        case "unavailable":
+            return Unavailable(failed.message)
+        case "backend" | "cancelled":
+            return BackendError(failed.message)

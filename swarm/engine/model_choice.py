@@ -1,0 +1,86 @@
+"""Which model to load, and why, when nobody said. Reads folders; loads nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+DEMO_ID = "swarm-demo"
+MEMORY_SHARE = 0.5
+"""Of the free memory, what a model that nobody asked for may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """`path` is a folder or a hub name; `id` is what clients call it."""
+
+    path: str
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CachedModel:
+    name: str
+    folder: Path
+    size_bytes: int
+
+
+def demo_folder() -> Path:
+    return Path(str(files("swarm") / "demo_model"))
+
+
+def choose_model(wanted: str, last_used: str | None, hub_cache: Path, free_bytes: int) -> ModelChoice:
+    """`wanted` as in the settings. A model that is gone since it was last used is passed over."""
+    if wanted != "auto":
+        return _named(wanted, "as asked")
+    if last_used and (_is_local(last_used) or any(model.name == last_used for model in cached_models(hub_cache))):
+        return _named(last_used, "used last time")
+    fitting = [model for model in cached_models(hub_cache) if model.size_bytes <= free_bytes * MEMORY_SHARE]
+    if fitting:
+        largest = max(fitting, key=lambda model: (model.size_bytes, model.name))
+        return ModelChoice(largest.name, largest.name, "the largest model in the cache that fits in half of the memory")
+    return _named("demo", "no other model is configured or in the cache")
+
+
+def _named(name: str, why: str) -> ModelChoice:
+    if name in ("demo", DEMO_ID):
+        return ModelChoice(str(demo_folder()), DEMO_ID, why)
+    folder = Path(name).expanduser()
+    return (
+        ModelChoice(str(folder.resolve()), folder.resolve().name, why)
+        if folder.is_dir()
+        else ModelChoice(name, name, why)
+    )
+
+
+def _is_local(name: str) -> bool:
+    return name in ("demo", DEMO_ID) or Path(name).expanduser().is_dir()
+
+
+def cached_models(hub_cache: Path) -> list[CachedModel]:
+    """Decoder-only checkpoints in Hugging Face's cache (`models--ORG--NAME/snapshots/REVISION`)."""
+    if not hub_cache.is_dir():
+        return []
+    return sorted(_complete(hub_cache), key=lambda model: model.name)
+
+
+def _complete(hub_cache: Path) -> Iterator[CachedModel]:
+    for entry in hub_cache.glob("models--*"):
+        for folder in entry.glob("snapshots/*"):
+            weights = list(folder.glob("*.safetensors"))
+            if weights and _is_decoder_only(folder / "config.json") and all(file.exists() for file in weights):
+                name = entry.name.removeprefix("models--").replace("--", "/")
+                yield CachedModel(name, folder, sum(file.stat().st_size for file in weights))
+                break
+
+
+def _is_decoder_only(config: Path) -> bool:
+    try:
+        architectures = json.loads(config.read_text()).get("architectures") or []
+    except (OSError, ValueError, AttributeError):
+        return False
+    return any(str(name).endswith("ForCausalLM") for name in architectures)

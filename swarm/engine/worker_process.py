@@ -1,0 +1,119 @@
+"""The worker as a child process: frames to its stdin, frames from its stdout, its stderr into our log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+
+from swarm.domain.errors import BackendError
+from swarm.wire.codec import MalformedMessage
+from swarm.wire.worker_messages import FRAME_LIMIT, HEADER, Command, Event, Stop, from_body, to_frame
+
+logger = logging.getLogger(__name__)
+
+STOP_S = 5.0
+"""How long a worker may take to free everything before its whole process group is killed."""
+
+
+class WorkerProcess:
+    """A running worker. Built by `start_worker`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, command: Command) -> None:
+        """Queues a command; one to a worker that is gone is dropped, as its end is told by `events`."""
+        assert self._process.stdin is not None
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(to_frame(command))
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Ends when the worker closes its side; raises `BackendError` where it says something malformed."""
+        assert self._process.stdout is not None
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                (length,) = HEADER.unpack(await self._process.stdout.readexactly(HEADER.size))
+                if length > FRAME_LIMIT:
+                    raise BackendError(f"The worker announced a message of {length} bytes")
+                try:
+                    yield from_body(await self._process.stdout.readexactly(length))  # type: ignore[misc]
+                except MalformedMessage as error:
+                    raise BackendError(f"The worker said something malformed: {error}") from error
+
+    async def log_stderr(self) -> None:
+        assert self._process.stderr is not None
+        with contextlib.suppress(ValueError):  # a line longer than the stream's limit
+            async for line in self._process.stderr:
+                logger.warning(
+                    "the worker says", extra={"fields": {"line": line.decode(errors="replace").strip()[:500]}}
+                )
+
+    async def end(self) -> str:
+        """Stops the worker, by force after `STOP_S`, and everything that it started. Says how it ended."""
+        self.send(Stop())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), STOP_S)
+        self.kill()
+        return _ending(await self._process.wait())
+
+    def kill(self) -> None:
+        """Ends the worker's process group: the worker, and libp2p's daemon that it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def wait(self) -> str:
+        return _ending(await self._process.wait())
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"it was ended by {signal.Signals(-code).name}"
+    return f"it ended with exit code {code}"
+
+
+@contextlib.asynccontextmanager
+async def start_worker() -> AsyncIterator[WorkerProcess]:
+    """A worker in a session and a temporary folder of its own; nothing of it is left when the block is left."""
+    # libp2p's sockets go there: their paths may have about 100 characters only, so the folder's must be short.
+    short = "/tmp" if os.access("/tmp", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="swarm-", dir=short, ignore_cleanup_errors=True) as folder:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "swarm.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            env={**_environment(), "TMPDIR": folder},
+        )
+        worker = WorkerProcess(process)
+        try:
+            yield worker
+        finally:
+            ending = asyncio.ensure_future(worker.end())
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:
+                worker.kill()
+                await ending
+                raise
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with this package importable: a clone runs without being installed."""
+    package = str(Path(__file__).parents[2])
+    path = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "TOKENIZERS_PARALLELISM": "false"}
