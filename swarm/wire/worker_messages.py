@@ -72,8 +72,18 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """Answered by `Pong` at once, also while loading or generating: a worker that does not is hung."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Finish nothing, free everything, exit 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """I am here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +151,8 @@ class GenerationFailed:
     code: str | None = None
 
 
-Command = LoadModel | Introduce | Forget | Generate | Cancel | Stop
-Event = Hardware | Loading | Loaded | LoadFailed | ChainChanged | Generated | GenerationFailed
+Command = LoadModel | Introduce | Forget | Generate | Cancel | Ping | Stop
+Event = Pong | Hardware | Loading | Loaded | LoadFailed | ChainChanged | Generated | GenerationFailed
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 
 
@@ -156,7 +166,7 @@ def from_body(body: bytes) -> Command | Event:
     try:
         plain = msgpack.unpackb(body, strict_map_key=True)
         kind = _BY_NAME[plain.pop("type")]
-    except (ValueError, KeyError, AttributeError, msgpack.UnpackException) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, msgpack.UnpackException) as error:
         raise MalformedMessage(f"not a message: {type(error).__name__}") from None
     message: Command | Event = from_plain(kind, plain)
     return message

@@ -17,7 +17,8 @@ from swarm.worker.families.blocks import Blocks
 if TYPE_CHECKING:
     from swarm.worker.chain.loop import ChainLoop
     from swarm.worker.chain.node import ChainNode
-    from swarm.worker.chain.session import ChainSession
+    from swarm.worker.chain.routing import Hop
+    from swarm.worker.chain.session import ChainSession, Runner
 
 OPEN_S = 60.0
 CALL_S = 30.0
@@ -78,11 +79,20 @@ class ChainDoor:
             self._changed()
 
     def session(self, blocks: Blocks | None, max_tokens: int) -> ChainSession:
+        """A sequence of at most `max_tokens` tokens, over `blocks` of this process and those of other nodes."""
+        from swarm.worker.chain.runners import OwnBlocks, RemoteBlocks
         from swarm.worker.chain.session import ChainSession
 
-        if self._loop is None or self._node is None:
+        loop, node = self._loop, self._node
+        if loop is None or node is None:
             raise BlocksMissing("The chain is not open yet; try again in some seconds")
-        return ChainSession(self._loop, self._node, blocks, max_tokens)
+
+        def open_runner(hop: Hop) -> Runner:
+            if hop.server is None and blocks is not None:
+                return OwnBlocks(blocks, hop.span, max_tokens)
+            return RemoteBlocks(loop, node, hop, max_tokens)
+
+        return ChainSession(node, open_runner)
 
     def introduce(self, addresses: Sequence[str]) -> None:
         with self._lock:

@@ -18,6 +18,8 @@ from swarm.wire.worker_messages import (
     Generate,
     Introduce,
     LoadModel,
+    Ping,
+    Pong,
     Stop,
     from_body,
     to_frame,
@@ -71,6 +73,8 @@ def main() -> int:
                     service.generate(command)
                 case Cancel(request):
                     service.cancel(request)
+                case Ping():
+                    channel.send(Pong())
                 case Stop():
                     break
     return 0

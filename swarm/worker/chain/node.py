@@ -69,6 +69,10 @@ class ChainNode:
         return (f"{self._address.multiaddr()}/p2p/{self.server_id}",)
 
     @property
+    def layers(self) -> int:
+        return self.model.layers
+
+    @property
     def missing(self) -> tuple[BlockSpan, ...]:
         return self._missing
 

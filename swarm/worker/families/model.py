@@ -76,7 +76,8 @@ def load_model(checkpoint: Checkpoint, span: BlockSpan | None, device: str, dtyp
     base = _base_of(causal)[1]
     kept = dict(zip(layers, getattr(base, _layers_name(base)), strict=True))
     whole = len(kept) == checkpoint.info.layers
-    blocks = Blocks(base, checkpoint.config, kept) if kept else None
+    # Of the built model, not of the checkpoint: only the former names the attention that masks are made for.
+    blocks = Blocks(base, causal.config, kept) if kept else None
     tokenizer = _tokenizer(checkpoint)
     return LoadedModel(checkpoint, tokenizer, causal, blocks, whole, _end_tokens(checkpoint, tokenizer))
 
