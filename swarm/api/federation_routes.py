@@ -1,0 +1,94 @@
+"""/v1/federation/*: what nodes ask of each other, and what the status page reads."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from aiohttp import web
+
+from swarm.api.bodies import FEDERATION_LIMIT_BYTES, read_body
+from swarm.api.fields import Fields
+from swarm.api.json_replies import wire_reply
+from swarm.api.middleware import OWN_ID
+from swarm.api.openai_requests import sampling_of
+from swarm.api.recent_requests import RecentRequests
+from swarm.api.services import ApiServices
+from swarm.domain.errors import RequestError
+from swarm.domain.generation import GenerationRequest, Provenance
+from swarm.domain.ids import NodeId, RequestId
+from swarm.wire.codec import JSON_TYPE, MSGPACK_TYPE, PROTOCOL_VERSION, MalformedMessage, decode, to_plain
+from swarm.wire.federation_messages import Goodbye, PeersReply, VoteReply, VoteRequest
+
+T = TypeVar("T")
+LONGEST_ID = 128
+
+
+class FederationRoutes:
+    def __init__(self, services: ApiServices, recent: RecentRequests) -> None:
+        self._services, self._recent = services, recent
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/federation/vote", self._vote),
+            web.post("/v1/federation/goodbye", self._goodbye),
+            web.get("/v1/federation/health", self._health),
+            web.get("/v1/federation/peers", self._peers),
+            web.get("/v1/federation/requests", self._requests),
+        ]
+
+    async def _vote(self, request: web.Request) -> web.Response:
+        asked = generation_request(await read_message(request, VoteRequest), request[OWN_ID])
+        with self._recent.watch("vote", asked.id, asked.model, None) as watch:
+            votes = await self._services.votes(asked)
+            watch.tokens = sum(vote.tokens for vote in votes)
+            model, digest = (votes[0].model, votes[0].model_digest) if votes else ("", "")
+            watch.provenance = Provenance("local", tuple({vote.node: None for vote in votes}), model, digest)
+        return wire_reply(request, VoteReply(votes))
+
+    async def _goodbye(self, request: web.Request) -> web.Response:
+        message = await read_message(request, Goodbye)
+        if not 0 < len(message.node) <= LONGEST_ID:
+            raise RequestError("`node` is not the id of a node.", param="node")
+        self._services.hear_goodbye(NodeId(message.node))
+        return web.Response(status=204)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        """What a probe reads; 200 in every state, as a node that loads is alive."""
+        return wire_reply(request, self._services.status())
+
+    async def _peers(self, request: web.Request) -> web.Response:
+        return wire_reply(request, PeersReply(self._services.status(), self._services.peers()))
+
+    async def _requests(self, request: web.Request) -> web.Response:
+        return wire_reply(request, {"requests": [to_plain(record) for record in self._recent.newest_first()]})
+
+
+async def read_message(request: web.Request, kind: type[T]) -> T:
+    """Raises `RequestError`. The content type must be said: browsers send other types without asking first."""
+    if request.content_type not in (MSGPACK_TYPE, JSON_TYPE):
+        raise RequestError(f"Send {MSGPACK_TYPE} or {JSON_TYPE}, and say so in Content-Type.", status=415)
+    body = await read_body(request, FEDERATION_LIMIT_BYTES)
+    try:
+        return decode(kind, body, request.content_type)
+    except MalformedMessage as error:
+        raise RequestError(f"The message was not understood: {error}.", code="malformed_message") from None
+
+
+def generation_request(asked: VoteRequest, id: str) -> GenerationRequest:
+    """Held to the same limits as a request over the API; under an id of our own, as the asker may repeat its own."""
+    if asked.protocol != PROTOCOL_VERSION:
+        message = f"This node speaks protocol {PROTOCOL_VERSION}, not {asked.protocol}; run the same version on both."
+        raise RequestError(message, param="protocol", code="protocol_mismatch")
+    texts = [asked.prompt] if isinstance(asked.prompt, str) else [message.content for message in asked.prompt]
+    if not texts:
+        raise RequestError("`prompt` must hold at least one message.", param="prompt")
+    fields = Fields({"model": asked.model})
+    for text in texts:
+        fields.as_text(text, "prompt")
+    return GenerationRequest(
+        id=RequestId(id),
+        prompt=asked.prompt,
+        sampling=sampling_of(Fields(to_plain(asked.sampling), "sampling.")),
+        model=fields.text("model") or None,
+        alone=True,
+    )

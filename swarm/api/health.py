@@ -1,0 +1,42 @@
+"""GET /health: 200 if and only if this node can answer now; no key, no Accept header, nothing to know."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from swarm.api.errors import error_body, not_ready, retry_headers
+from swarm.api.json_replies import json_reply
+from swarm.api.services import ApiServices
+from swarm.domain.errors import Unavailable
+from swarm.domain.nodes import NodeStatus
+
+
+class HealthRoutes:
+    def __init__(self, services: ApiServices) -> None:
+        self._services = services
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/health", self._health), web.get("/v1/health", self._health)]
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        status = self._services.status()
+        facts = {
+            "model": status.model.id if status.model else None,
+            "peers": sum(peer.standing == "alive" for peer in self._services.peers()),
+        }
+        if status.can_answer:
+            return json_reply({"status": "ok", "state": status.state, **facts})
+        error = Unavailable(why_not_ready(status))
+        body = {"status": "unavailable", **error_body(error), **not_ready(status), **facts}
+        return json_reply(body, 503, retry_headers(error))
+
+
+def why_not_ready(status: NodeStatus) -> str:
+    match status.state:
+        case "failed":
+            return f"This node cannot answer: {status.problem or 'its model did not load; see its log'}."
+        case "waiting":
+            spans = ", ".join(str(span) for span in status.missing)
+            return f"Blocks {spans or 'of the model'} are served by nobody; start another node."
+        case _:
+            return "The model is still loading."

@@ -1,0 +1,117 @@
+"""Around every handler: who may call, a request id, errors in one shape, and a count of what is running."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import traceback
+from collections.abc import Awaitable, Callable, Collection
+
+from aiohttp import web
+
+from swarm.api.errors import error_body, failure_of, not_ready, retry_headers
+from swarm.api.json_replies import json_reply
+from swarm.api.security import refuse_strangers
+from swarm.api.services import ApiServices
+from swarm.domain.errors import RequestError, SwarmError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+OWN_ID = web.RequestKey("own_id", str)
+"""Unique on this node; what the request is called within it."""
+REQUEST_ID = web.RequestKey("request_id", str)
+"""What the response is marked with: the caller's own id where it sent one."""
+CALLERS_ID = re.compile(r"[\x21-\x7e]{1,128}")
+"""A caller's request id that is fit for a header and a log line."""
+
+
+class InFlight:
+    """Counts requests, so that stopping can wait for them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __enter__(self) -> None:
+        self._count += 1
+        self._idle.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._idle.set()
+
+    async def wait_until_idle(self, timeout_s: float) -> bool:
+        """Whether it came to that in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Gate:
+    """The middleware of the whole application."""
+
+    def __init__(self, services: ApiServices, own_names: Collection[str], in_flight: InFlight) -> None:
+        self._services, self._own_names, self._in_flight = services, own_names, in_flight
+
+    @web.middleware
+    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("X-Request-Id", "")
+        request[OWN_ID] = self._services.new_id()
+        request[REQUEST_ID] = given if CALLERS_ID.fullmatch(given) else request[OWN_ID]
+        with self._in_flight:
+            try:
+                refuse_strangers(request.method, request.headers, self._own_names)
+                return await handler(request)
+            except web.HTTPException as error:
+                return self._tell(request, _as_request_error(request, error), error.headers.get("Allow"))
+            except Exception as error:
+                return self._tell(request, error)
+
+    def _tell(self, request: web.Request, error: Exception, allow: str | None = None) -> web.Response:
+        if not isinstance(error, SwarmError):
+            _log_unforeseen(request, error)
+        body = error_body(error)
+        if isinstance(error, Unavailable) and not error.busy:
+            body |= not_ready(self._services.status())
+        headers = retry_headers(error) | ({"Allow": allow} if allow else {})
+        response = json_reply(body, failure_of(error).status, headers)
+        if not request.content.at_eof() and request.body_exists:
+            response.force_close()
+        return response
+
+
+def _log_unforeseen(request: web.Request, error: Exception) -> None:
+    """Where it happened, without the error's message, which may hold a caller's text."""
+    trace = [
+        f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    fields = {"request": request[REQUEST_ID], "path": request.path, "error": type(error).__name__, "trace": trace}
+    logger.error("a request met an unforeseen error", extra={"fields": fields})
+
+
+def _as_request_error(request: web.Request, error: web.HTTPException) -> RequestError:
+    match error:
+        case web.HTTPNotFound():
+            message = f"There is nothing at {request.path}; the API begins at /v1, for example /v1/chat/completions."
+            return RequestError(message, status=404, code="unknown_url")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            message = f"{request.method} is not allowed at {request.path}; use {allowed}."
+            return RequestError(message, status=405, code="method_not_allowed")
+        case _:
+            return RequestError(error.reason, status=error.status)
+
+
+async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """On every response, errors and streams included."""
+    response.headers["X-Request-Id"] = request.get(REQUEST_ID, "-")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "local-swarm"

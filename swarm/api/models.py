@@ -1,0 +1,30 @@
+"""The models that this node can name to clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from swarm.domain.nodes import ModelInfo, NodeStatus, PeerInfo
+
+
+def known_models(status: NodeStatus, peers: Sequence[PeerInfo]) -> tuple[ModelInfo, ...]:
+    """This node's own first, then what living peers answer with; each name once."""
+    answering = (peer.status for peer in peers if peer.standing == "alive" and peer.status and peer.status.can_answer)
+    models: dict[str, ModelInfo] = {}
+    for holder in (status, *answering):
+        if holder.model is not None:
+            models.setdefault(holder.model.id, holder.model)
+    return tuple(models.values())
+
+
+def model_body(model: ModelInfo) -> dict[str, Any]:
+    """`max_model_len` is vLLM's word, and the one way by which clients learn how much fits."""
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": model.created,
+        "owned_by": "local-swarm",
+        "max_model_len": model.context_tokens,
+        "digest": model.digest,
+    }

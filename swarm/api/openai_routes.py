@@ -1,0 +1,131 @@
+"""OpenAI's routes: chat completions, completions, models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from swarm.api.bodies import read_json_object
+from swarm.api.choices import Choices, open_choices
+from swarm.api.errors import error_body
+from swarm.api.json_replies import json_reply
+from swarm.api.middleware import OWN_ID
+from swarm.api.models import known_models, model_body
+from swarm.api.openai_replies import CHAT, COMPLETION, Answer, ChunkedReply, Form, ReplyHead, whole_reply
+from swarm.api.openai_requests import Ask, Defaults, parse_chat, parse_completion
+from swarm.api.recent_requests import RecentRequests, RequestWatch
+from swarm.api.services import ApiServices
+from swarm.api.settings import ApiSettings
+from swarm.api.sse import EventStream, ReaderGone
+from swarm.domain.errors import RequestError
+
+ALONE_HEADER = "X-Swarm-Alone"
+
+
+class OpenAiRoutes:
+    def __init__(self, services: ApiServices, settings: ApiSettings, recent: RecentRequests) -> None:
+        self._services, self._settings, self._recent = services, settings, recent
+
+    def routes(self) -> list[web.RouteDef]:
+        """Each with and without /v1: people paste either as the base URL."""
+        return [
+            route
+            for prefix in ("/v1", "")
+            for route in (
+                web.get(prefix + "/models", self._models),
+                web.get(prefix + "/models/{id:.+}", self._model),
+                web.post(prefix + "/chat/completions", self._chat),
+                web.post(prefix + "/completions", self._completion),
+            )
+        ]
+
+    async def _models(self, _request: web.Request) -> web.Response:
+        models = known_models(self._services.status(), self._services.peers())
+        return json_reply({"object": "list", "data": [model_body(model) for model in models]})
+
+    async def _model(self, request: web.Request) -> web.Response:
+        wanted = request.match_info["id"]
+        for model in known_models(self._services.status(), self._services.peers()):
+            if model.id == wanted:
+                return json_reply(model_body(model))
+        raise RequestError(
+            f"There is no model {wanted!r} here; /v1/models lists those that are.",
+            param="model",
+            code="model_not_found",
+            status=404,
+        )
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, CHAT, parse_chat)
+
+    async def _completion(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, COMPLETION, parse_completion)
+
+    async def _answer(
+        self, request: web.Request, form: Form, parse: Callable[[Mapping[str, Any], Defaults], Ask]
+    ) -> web.StreamResponse:
+        body = await read_json_object(request, self._settings.body_limit_bytes)
+        alone = request.headers.get(ALONE_HEADER) == "1"
+        id = request[OWN_ID]
+        ask = parse(body, Defaults(id=id, strategy=self._services.strategy, alone=alone))
+        head = self._head(form, id, ask)
+        reply = self._stream if ask.stream else self._whole
+        try:
+            with self._recent.watch(form.kind, id, ask.model, ask.strategy) as watch:
+                async with open_choices(self._services.answers, ask.requests) as choices:
+                    return await reply(request, ask, head, choices, watch)
+        except ReaderGone as gone:
+            return gone.response
+
+    def _head(self, form: Form, id: str, ask: Ask) -> ReplyHead:
+        models = known_models(self._services.status(), self._services.peers())
+        served = next((model for model in models if ask.model in (None, model.id)), None)
+        return ReplyHead(
+            form=form,
+            id=id,
+            created=int(self._services.clock.wall()),
+            model=ask.model or (served.id if served else ""),
+            fingerprint=f"fp_{served.digest[:12]}" if served else None,
+            choices_per_prompt=ask.choices_per_prompt,
+        )
+
+    async def _whole(
+        self, _request: web.Request, ask: Ask, head: ReplyHead, choices: Choices, watch: RequestWatch
+    ) -> web.StreamResponse:
+        answers = [Answer() for _ in ask.requests]
+        async for piece in choices.pieces():
+            if piece is not None:
+                watch.saw(piece.delta)
+                answers[piece.index].add(piece.delta)
+        return json_reply(whole_reply(head, answers))
+
+    async def _stream(
+        self, request: web.Request, ask: Ask, head: ReplyHead, choices: Choices, watch: RequestWatch
+    ) -> web.StreamResponse:
+        events = EventStream(request)
+        try:
+            await self._send_pieces(events, ChunkedReply(head, ask.include_usage), choices, watch)
+        except ReaderGone:
+            raise
+        except Exception as error:
+            if not events.started:
+                raise
+            watch.failure = error
+            await events.event(error_body(error))
+        await events.done()
+        return events.response
+
+    async def _send_pieces(
+        self, events: EventStream, reply: ChunkedReply, choices: Choices, watch: RequestWatch
+    ) -> None:
+        async for piece in choices.pieces(self._settings.keep_alive_s):
+            if piece is None:
+                await events.comment("waiting")
+                continue
+            watch.saw(piece.delta)
+            for chunk in reply.chunks(piece):
+                await events.event(chunk)
+        for chunk in reply.closing():
+            await events.event(chunk)

@@ -1,0 +1,127 @@
+"""The API's socket: which port it got, what it serves, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from swarm.api.federation_routes import FederationRoutes
+from swarm.api.health import HealthRoutes
+from swarm.api.middleware import Gate, InFlight, add_common_headers
+from swarm.api.openai_routes import OpenAiRoutes
+from swarm.api.page_routes import Page, PageRoutes, load_page
+from swarm.api.protocol_log import ProtocolLog
+from swarm.api.recent_requests import RecentRequests
+from swarm.api.services import ApiServices
+from swarm.api.settings import ApiSettings
+from swarm.domain.errors import ConfigError
+from swarm.domain.nodes import Endpoint
+
+logger = logging.getLogger(__name__)
+
+IDLE_S = 30.0
+"""A connection may be silent for this long; also the longest that the head of a request may take."""
+LINGER_S = 2.0
+"""How long a body that was refused is read and thrown away, so that the caller gets to see the refusal."""
+CANCEL_S = 0.1
+"""aiohttp's own patience with what is cancelled after the drain."""
+TIDY_S = 5.0
+"""What cancelled requests may take to give back what they hold."""
+BACKLOG = 1024
+
+
+class ApiServer:
+    """Open it to serve; leaving it stops accepting, lets running answers finish for `drain_s`, cancels the others."""
+
+    def __init__(self, services: ApiServices, settings: ApiSettings, host: str) -> None:
+        self._services, self._settings, self._host = services, settings, host
+        self._in_flight = InFlight()
+        self._stack = AsyncExitStack()
+        self._endpoint: Endpoint | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it listens. Only while it is open."""
+        if self._endpoint is None:
+            raise RuntimeError("the API server is not open")
+        return self._endpoint
+
+    async def __aenter__(self) -> Self:
+        if not self._host:
+            raise ConfigError("The API needs an address to listen on; set api.host to one of this machine's.")
+        names = (socket.gethostname(), self._services.status().name)
+        page = await asyncio.to_thread(load_page)
+        application = build_application(self._services, self._settings, names, page, self._in_flight)
+        async with AsyncExitStack() as stack:
+            runner = web.AppRunner(
+                application,
+                access_log=None,
+                logger=ProtocolLog(logging.getLogger("aiohttp.server"), {}),
+                auto_decompress=False,
+                handler_cancellation=True,
+                keepalive_timeout=IDLE_S,
+                lingering_time=LINGER_S,
+                shutdown_timeout=CANCEL_S,
+            )
+            stack.push_async_callback(self._in_flight.wait_until_idle, TIDY_S)
+            stack.push_async_callback(runner.cleanup)
+            await runner.setup()
+            site = await self._listen(runner)
+            stack.push_async_callback(self._drain, site)
+            self._stack = stack.pop_all()
+        self._endpoint = Endpoint(self._host, site.port)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _listen(self, runner: web.AppRunner) -> web.TCPSite:
+        first = self._settings.port
+        ports = range(first, min(first + self._settings.port_tries, 65535) + 1) if first else (0,)
+        for port in ports:
+            site = web.TCPSite(runner, self._host, port, backlog=BACKLOG)
+            try:
+                await site.start()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    message = f"The API cannot listen on {self._host}, port {port}: {error.strerror}; set api.host."
+                    raise ConfigError(message) from None
+                await site.stop()
+                continue
+            if port != first:
+                fields = {"wanted": first, "port": port}
+                logger.warning("the API's port is in use; it listens on another one", extra={"fields": fields})
+            return site
+        raise ConfigError(
+            f"Ports {ports[0]} to {ports[-1]} are all in use on {self._host}; set api.port to a free one."
+        )
+
+    async def _drain(self, site: web.TCPSite) -> None:
+        await site.stop()
+        if not await self._in_flight.wait_until_idle(self._settings.drain_s):
+            logger.warning("answers were still running when the time to stop was over; they are cancelled")
+
+
+def build_application(
+    services: ApiServices, settings: ApiSettings, own_names: Collection[str], page: Page, in_flight: InFlight
+) -> web.Application:
+    recent = RecentRequests(services.clock)
+    application = web.Application(
+        middlewares=[Gate(services, own_names, in_flight).handle], client_max_size=settings.body_limit_bytes
+    )
+    application.on_response_prepare.append(add_common_headers)
+    application.add_routes(OpenAiRoutes(services, settings, recent).routes())
+    application.add_routes(FederationRoutes(services, recent).routes())
+    application.add_routes(HealthRoutes(services).routes())
+    application.add_routes(PageRoutes(page).routes())
+    return application

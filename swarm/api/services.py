@@ -1,0 +1,28 @@
+"""What the API asks of the rest of the node. Everything else it owns itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from swarm.domain.federation import PeerVote
+from swarm.domain.generation import GenerationRequest
+from swarm.domain.ids import NodeId, StrategyName
+from swarm.domain.nodes import NodeStatus, PeerInfo
+from swarm.ports.clock import Clock
+from swarm.ports.text_source import TextSource
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    answers: TextSource
+    """Routes a request, or puts it to the vote."""
+    votes: Callable[[GenerationRequest], Awaitable[tuple[PeerVote, ...]]]
+    """This node's own candidates for another node's vote."""
+    status: Callable[[], NodeStatus]
+    peers: Callable[[], tuple[PeerInfo, ...]]
+    hear_goodbye: Callable[[NodeId], None]
+    clock: Clock
+    new_id: Callable[[], str]
+    strategy: StrategyName = "weighted_vote"
+    """For a request that asks for federation and names no strategy."""

@@ -1,0 +1,133 @@
+"""The engine with real workers on loopback: answers, deaths, blocks over two of them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from swarm.domain.errors import BackendError, RequestError, Unavailable
+from swarm.domain.generation import ChatMessage, GenerationRequest, Sampling, TextDelta
+from swarm.domain.ids import NodeId, RequestId
+from swarm.domain.nodes import BlockSpan
+from swarm.engine.engine import Engine, EnginePlace
+from swarm.engine.model_choice import ModelChoice, demo_folder
+from swarm.engine.settings import EngineSettings
+from swarm.host.clock import SystemClock
+
+DEMO = ModelChoice(str(demo_folder()), "swarm-demo", "for the test")
+READY_S = 60.0
+QUESTION = (ChatMessage("user", "What is 12 + 30 - 7?"),)
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, name: str, choice: ModelChoice = DEMO, **settings: object) -> AsyncIterator[Engine]:
+    engine = Engine(
+        EngineSettings(chain_port=0, restart_min_s=0.1, **settings),  # type: ignore[arg-type]
+        choice,
+        EnginePlace(NodeId(name), "127.0.0.1", str(folder / f"{name}.key"), lambda _: None),
+        SystemClock(),
+        lambda _: None,
+    )
+    task = asyncio.create_task(engine.run())
+    try:
+        yield engine
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def wait_until(fact: Callable[[], bool]) -> None:
+    async with asyncio.timeout(READY_S):
+        while not fact():
+            await asyncio.sleep(0.02)
+
+
+def request(prompt: tuple[ChatMessage, ...] | str = QUESTION, **sampling: object) -> GenerationRequest:
+    return GenerationRequest(RequestId("r"), prompt, Sampling(**{"temperature": 0.0, **sampling}))  # type: ignore[arg-type]
+
+
+async def answer(engine: Engine, asked: GenerationRequest) -> list[TextDelta]:
+    async with contextlib.aclosing(engine.stream(asked)) as deltas:
+        return [delta async for delta in deltas]
+
+
+def text(deltas: list[TextDelta]) -> str:
+    return "".join(delta.text for delta in deltas)
+
+
+async def test_an_answer_ends_with_reason_usage_and_origin(tmp_path: Path) -> None:
+    async with running(tmp_path, "one", blocks="none") as engine:
+        with pytest.raises(Unavailable, match="loading"):
+            await answer(engine, request())
+        await wait_until(lambda: engine.state.state == "ready")
+        deltas = await answer(engine, request())
+        assert text(deltas).endswith("The answer is 35.")
+        last = deltas[-1]
+        assert last.finish_reason == "stop"
+        assert last.usage is not None
+        assert last.usage.completion_tokens == sum(delta.tokens for delta in deltas)
+        assert last.provenance is not None
+        assert (last.provenance.route, last.provenance.nodes) == ("local", ("one",))
+        assert all(delta.finish_reason is None for delta in deltas[:-1])
+
+
+async def test_stop_seed_and_length_do_what_they_say(tmp_path: Path) -> None:
+    async with running(tmp_path, "one", blocks="none") as engine:
+        await wait_until(lambda: engine.state.state == "ready")
+        whole = text(await answer(engine, request()))
+        assert text(await answer(engine, request(stop=("The answer",)))) == whole.partition("The answer")[0]
+        short = await answer(engine, request(max_tokens=3))
+        assert short[-1].finish_reason == "length"
+        assert short[-1].usage is not None
+        assert short[-1].usage.completion_tokens == 3
+        warm = [text(await answer(engine, request(temperature=1.5, seed=seed))) for seed in (1, 1, 2, 3, 4)]
+        assert warm[0] == warm[1]
+        assert len(set(warm)) > 1
+        with pytest.raises(RequestError, match="maximum context length is 1024 tokens"):
+            await answer(engine, request("1 2 3 " * 1000))
+
+
+async def test_a_killed_worker_fails_its_answers_and_is_started_again(tmp_path: Path) -> None:
+    async with running(tmp_path, "one", blocks="none") as engine:
+        await wait_until(lambda: engine.state.state == "ready")
+        deltas = engine.stream(request("1, 2, 3", temperature=2.0, max_tokens=900))
+        await anext(deltas)
+        assert engine.worker_pid is not None
+        os.kill(engine.worker_pid, signal.SIGKILL)
+        with pytest.raises(BackendError, match="died"):
+            await anext(deltas)
+        await wait_until(lambda: engine.state.state != "ready")
+        assert "SIGKILL" in (engine.state.problem or "")
+        await wait_until(lambda: engine.state.state == "ready")
+        assert text(await answer(engine, request())).endswith("35.")
+
+
+async def test_a_model_that_is_not_there_is_told_and_not_tried_for_ever(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    async with running(tmp_path, "one", choice=ModelChoice(str(empty), "empty", "")) as engine:
+        await wait_until(lambda: engine.state.state == "failed")
+        with pytest.raises(Unavailable, match=r"no config\.json"):
+            await answer(engine, request())
+
+
+async def test_two_halves_answer_like_the_whole_and_say_who_is_missing(tmp_path: Path) -> None:
+    async with running(tmp_path, "first", blocks="0:3") as first, running(tmp_path, "last", blocks="3:6") as last:
+        await wait_until(lambda: first.state.state == "waiting" and last.state.state == "waiting")
+        assert first.state.missing == (BlockSpan(3, 6),)
+        with pytest.raises(Unavailable, match="3:6"):
+            await answer(first, request())
+        first.introduce(last.state.chain_addresses)
+        last.introduce(first.state.chain_addresses)
+        await wait_until(lambda: first.state.state == "ready" and last.state.state == "ready")
+        deltas = await answer(first, request())
+        assert text(deltas).endswith("The answer is 35.")
+        assert deltas[-1].provenance is not None
+        assert deltas[-1].provenance.route == "chain"
+        assert text(await answer(last, request())) == text(deltas)
+        first.forget(last.state.chain_addresses)
+        await wait_until(lambda: first.state.state == "waiting")

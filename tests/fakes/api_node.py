@@ -1,0 +1,109 @@
+"""A node as the API sees it: a scripted source, a status, peers, and a record of what was asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+
+from swarm.api.services import ApiServices
+from swarm.domain.federation import Ballot, FederationResult, PeerVote
+from swarm.domain.generation import GenerationRequest, Provenance, TextDelta, Usage
+from swarm.domain.ids import BootId, NodeId
+from swarm.domain.nodes import BlockSpan, Endpoint, Load, ModelInfo, NodeStatus, PeerInfo
+
+MODEL = ModelInfo(id="demo/tiny", digest="d1" * 20, layers=8, context_tokens=2048, created=1_700_000_000)
+NODE = NodeId("aaaaaaaabbbbbbbbccccccccdddddddd")
+READY = NodeStatus(
+    node=NODE,
+    boot=BootId("boot-1"),
+    name="attic",
+    version="0.1.0",
+    protocol=1,
+    state="ready",
+    hardware="cpu, 8 cores",
+    instances=1,
+    load=Load(),
+    model=MODEL,
+    blocks=BlockSpan(0, 8),
+    whole=True,
+)
+VOTE = PeerVote(NODE, "four", "stop", 1, -0.5, MODEL.id, MODEL.digest, 0.2, prompt_tokens=3)
+BALLOT = Ballot(NODE, "attic", "four", 1.0, True, True, "weight 1", 0.2, MODEL.id)
+DECISION = FederationResult(VOTE, "weighted_vote", 1.0, 1.0, True, "all agree", (BALLOT,))
+LOCAL = Provenance("local", (NODE,), MODEL.id, MODEL.digest)
+
+
+def peer(name: str, node: str, **changes: object) -> PeerInfo:
+    status = replace(READY, node=NodeId(node), name=name)
+    info = PeerInfo(NodeId(node), BootId("boot-2"), Endpoint("192.168.1.7", 17615), "alive", status, 0.2, 0.004)
+    return replace(info, **changes)  # type: ignore[arg-type]
+
+
+class WallClock:
+    """Real time: what is tested with it runs on a real socket."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass
+class ScriptedAnswers:
+    """Says `texts`, then ends; `error` is raised in place of the piece at `error_at`; `hold_at` waits for `go`."""
+
+    texts: list[str] = field(default_factory=lambda: ["Hel", "lo"])
+    error: Exception | None = None
+    error_at: int = 0
+    hold_at: int | None = None
+    provenance: Provenance = LOCAL
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[GenerationRequest] = field(default_factory=list)
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
+        self.asked.append(request)
+        try:
+            for place, text in enumerate([*self.texts, ""]):
+                if self.error is not None and place == self.error_at:
+                    raise self.error
+                if place == self.hold_at:
+                    await self.go.wait()
+                if place < len(self.texts):
+                    yield TextDelta(text, tokens=1, logprob_sum=-0.1)
+            usage = Usage(prompt_tokens=3, completion_tokens=len(self.texts))
+            yield TextDelta(finish_reason="stop", usage=usage, provenance=self.provenance)
+        finally:
+            self.closed.set()
+
+
+@dataclass
+class FakeNode:
+    answers: ScriptedAnswers = field(default_factory=ScriptedAnswers)
+    status: NodeStatus = READY
+    peers: tuple[PeerInfo, ...] = ()
+    voted: list[GenerationRequest] = field(default_factory=list)
+    goodbyes: list[NodeId] = field(default_factory=list)
+
+    async def votes(self, request: GenerationRequest) -> tuple[PeerVote, ...]:
+        self.voted.append(request)
+        return (VOTE,)
+
+    def services(self) -> ApiServices:
+        ids = itertools.count(1)
+        return ApiServices(
+            answers=self.answers,
+            votes=self.votes,
+            status=lambda: self.status,
+            peers=lambda: self.peers,
+            hear_goodbye=self.goodbyes.append,
+            clock=WallClock(),
+            new_id=lambda: f"id{next(ids)}",
+        )
