@@ -69,6 +69,15 @@ class Engine:
         self._heard = 0.0
         self.state = EngineState()
 
+    @property
+    def worker_pid(self) -> int | None:
+        return self._worker.pid if self._worker else None
+
+    def kill(self) -> None:
+        """Ends the worker and what it started, now."""
+        if self._worker:
+            self._worker.kill()
+
     # -- the worker's life --------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

@@ -1,0 +1,191 @@
+"""All parts of a node, put together: who knows whom, in which order they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from pathlib import Path
+
+from swarm.api.server import ApiServer
+from swarm.api.services import ApiServices
+from swarm.app.banner import Choices, banner, loaded_line, ready_line
+from swarm.app.this_node import Identity, advert_of, status_of
+from swarm.config.settings import Settings
+from swarm.discovery.service import SwarmDiscovery
+from swarm.discovery.static_peers import resolve_peers
+from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft
+from swarm.domain.ids import NodeId
+from swarm.domain.nodes import NodeStatus, PeerInfo
+from swarm.engine.engine import Engine, EnginePlace
+from swarm.engine.model_choice import ModelChoice, choose_model
+from swarm.engine.state import EngineState
+from swarm.federation.router import Router
+from swarm.federation.swarm import FederatedSwarm
+from swarm.federation.voters import ThisNode
+from swarm.generation.admission import Admission
+from swarm.generation.answering import AnsweringNode
+from swarm.generation.local_votes import LocalVotes
+from swarm.host.addresses import AddressChoice, lan_address
+from swarm.host.clock import SystemClock, new_boot_id, new_id
+from swarm.host.console import ProgressBar
+from swarm.host.folders import DataFolder
+from swarm.host.hardware import machine_name, read_hardware
+from swarm.host.identity import load_identity
+from swarm.membership.shell import Membership
+from swarm.peering.client import FederationClient
+
+logger = logging.getLogger(__name__)
+
+LAST_MODEL = "model"
+"""In state.json: the model that was used last."""
+
+
+class Daemon:
+    """Built at once, without any I/O but reading this machine and its data folder; `serve` runs it."""
+
+    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+        self._settings, self._folder = settings, folder
+        self._clock = SystemClock()
+        self._bar = ProgressBar()
+        self._hardware = read_hardware()
+        self._address = _address(settings)
+        self._choice = self._choose_model()
+        self._identity = Identity(
+            load_identity(folder.identity_path).node,
+            new_boot_id(),
+            machine_name(settings.host.name),
+            self._hardware.summary(),
+            settings.federation.instances,
+        )
+        self._changed = asyncio.Event()
+        self._link = FederationClient()
+        self._build_core()
+
+    def _choose_model(self) -> ModelChoice:
+        last_used = (self._folder.read_json(self._folder.state_path.name) or {}).get(LAST_MODEL)
+        engine = self._settings.engine
+        cache = Path(engine.hub_cache or "~/.cache/huggingface/hub").expanduser()
+        return choose_model(engine.model, last_used, cache, self._hardware.free_memory_bytes)
+
+    def _build_core(self) -> None:
+        settings, clock = self._settings, self._clock
+        place = EnginePlace(
+            self._identity.node, self._address.host, str(self._folder.chain_identity_path), self._node_behind
+        )
+        self._engine = Engine(settings.engine, self._choice, place, clock, self._engine_changed)
+        self._admission = Admission(settings.engine.slots, settings.engine.queue_limit, clock)
+        self._answering = AnsweringNode(self._engine, self._admission, clock)
+        self._membership = Membership(self.status, self._link, clock, settings.membership)
+        self._membership.subscribe(self._membership_changed)
+        votes = LocalVotes(self._answering, self.status, clock)
+        this = ThisNode(self._answering, votes.votes, self.status)
+        peers = self._membership.peers
+        federation = FederatedSwarm(this, peers, self._link, settings.federation, clock)
+        router = Router(this, peers, self._link, federation, settings.federation)
+        services = ApiServices(
+            answers=router,
+            votes=votes.votes,
+            status=self.status,
+            peers=peers,
+            hear_goodbye=self._membership.said_goodbye,
+            clock=clock,
+            new_id=new_id,
+            strategy=settings.federation.strategy,
+        )
+        self._api = ApiServer(services, settings.api, self._address.host)
+
+    def status(self) -> NodeStatus:
+        return status_of(self._identity, self._engine.state, self._admission, self._answering)
+
+    def kill_worker(self) -> None:
+        """For an end without ceremony."""
+        self._engine.kill()
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Until `stop`. Then: no new requests, running ones are finished, goodbye, the worker is ended."""
+        static = resolve_peers(self._settings.discovery.peers)
+        self._membership.add_static(static)
+        async with contextlib.AsyncExitStack() as parts, asyncio.TaskGroup() as tasks:
+            await parts.enter_async_context(self._link)
+            background = [tasks.create_task(self._engine.run(), name="engine")]
+            parts.callback(lambda: [task.cancel() for task in background])
+            background.append(tasks.create_task(self._membership.run(), name="membership"))
+            parts.push_async_callback(self._membership.say_goodbye)
+            discovery = await parts.enter_async_context(self._discovery()) if self._settings.discovery.mdns else None
+            await parts.enter_async_context(self._api)
+            self._say(banner(self._identity.node, self._identity.name, self._api.endpoint, self._choices(len(static))))
+            background.append(tasks.create_task(self._tell_changes(discovery), name="changes"))
+            await stop.wait()
+            await parts.aclose()
+
+    def _discovery(self) -> SwarmDiscovery:
+        return SwarmDiscovery(
+            advert_of(self.status(), self._api.endpoint),
+            self._address.host,
+            self._settings.discovery,
+            self._membership.heard_of,
+            self._membership.said_goodbye,
+        )
+
+    def _choices(self, static_peers: int) -> Choices:
+        settings = self._settings
+        hardware = self._hardware.summary()
+        return Choices(
+            hardware, self._address, self._choice, settings.federation, settings.discovery.mdns, static_peers
+        )
+
+    async def _tell_changes(self, discovery: SwarmDiscovery | None) -> None:
+        """Tells the operator, programs and the LAN what became of the model."""
+        is_ready = False
+        while True:
+            self._changed.clear()
+            status, state = self.status(), self._engine.state
+            self._bar.show(state.progress)
+            if discovery:
+                await discovery.update(advert_of(status, self._api.endpoint))
+            if status.can_answer and not is_ready:
+                is_ready = True
+                self._say(loaded_line(status, state.why, len(self._membership.peers())))
+                self._folder.write_json(self._folder.state_path.name, {LAST_MODEL: self._choice.path})
+                print(ready_line(status, self._api.endpoint), flush=True)
+            await self._changed.wait()
+
+    def _say(self, text: str) -> None:
+        self._bar.show(None)
+        print(text, file=sys.stderr, flush=True)
+
+    # -- news ---------------------------------------------------------------------------------------------------------
+
+    def _engine_changed(self, state: EngineState) -> None:
+        self._changed.set()
+        fields = {"state": state.state, "blocks": str(state.blocks), "missing": [str(span) for span in state.missing]}
+        logger.info("the model's state changed", extra={"fields": fields})
+
+    def _membership_changed(self, event: MembershipEvent) -> None:
+        match event:
+            case PeerJoined(peer) | PeerChanged(peer) if peer.status and self._shares_model(peer.status):
+                self._engine.introduce(peer.status.chain_addresses)
+            case PeerLeft(peer, _) if peer.status:
+                self._engine.forget(peer.status.chain_addresses)
+            case _:
+                pass
+
+    def _shares_model(self, theirs: NodeStatus) -> bool:
+        ours = self._engine.state.model
+        return ours is None or theirs.model is None or theirs.model.digest == ours.digest
+
+    def _node_behind(self, server: str) -> NodeId | None:
+        return next((peer.node for peer in self._membership.peers() if _listens_as(peer, server)), None)
+
+
+def _listens_as(peer: PeerInfo, server: str) -> bool:
+    addresses = peer.status.chain_addresses if peer.status else ()
+    return any(address.endswith(f"/p2p/{server}") for address in addresses)
+
+
+def _address(settings: Settings) -> AddressChoice:
+    return AddressChoice(settings.api.host, "as asked") if settings.api.host else lan_address()
