@@ -6,8 +6,9 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import AsyncExitStack
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
@@ -36,6 +37,7 @@ CANCEL_S = 0.1
 TIDY_S = 5.0
 """What cancelled requests may take to give back what they hold."""
 BACKLOG = 1024
+LOOPBACK = "127.0.0.1"
 
 
 class ApiServer:
@@ -75,7 +77,7 @@ class ApiServer:
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             site = await self._listen(runner)
-            stack.push_async_callback(self._drain, site)
+            stack.push_async_callback(self._drain, (site, *await self._listen_on_loopback(runner, site.port)))
             self._stack = stack.pop_all()
         self._endpoint = Endpoint(self._host, site.port)
         return self
@@ -106,8 +108,22 @@ class ApiServer:
             f"Ports {ports[0]} to {ports[-1]} are all in use on {self._host}; set api.port to a free one."
         )
 
-    async def _drain(self, site: web.TCPSite) -> None:
-        await site.stop()
+    async def _listen_on_loopback(self, runner: web.AppRunner, port: int) -> tuple[web.TCPSite, ...]:
+        """People on this machine write `localhost`; where another daemon has that port there, they cannot."""
+        if ip_address(self._host.partition("%")[0]).is_loopback:
+            return ()
+        site = web.TCPSite(runner, LOOPBACK, port, backlog=BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            fields = {"address": f"{LOOPBACK}:{port}", "problem": error.strerror}
+            logger.warning("the API is not reachable as localhost", extra={"fields": fields})
+            return ()
+        return (site,)
+
+    async def _drain(self, sites: Iterable[web.TCPSite]) -> None:
+        for site in sites:
+            await site.stop()
         if not await self._in_flight.wait_until_idle(self._settings.drain_s):
             logger.warning("answers were still running when the time to stop was over; they are cancelled")
 

@@ -60,7 +60,7 @@ class Daemon:
             settings.federation.instances,
         )
         self._changed = asyncio.Event()
-        self._link = FederationClient()
+        self._link = FederationClient(self._clock)
         self._build_core()
 
     def _choose_model(self) -> ModelChoice:

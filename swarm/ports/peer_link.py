@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from swarm.domain.errors import PeerError
 from swarm.domain.federation import PeerVote
 from swarm.domain.generation import GenerationRequest
 from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
 from swarm.ports.text_source import TextSource
+
+
+class PeerRefused(PeerError):
+    """The machine is there and nobody listens: the node has stopped, where silence may be the network's fault."""
 
 
 class PeerLink(Protocol):

@@ -61,7 +61,7 @@ class ChainNode:
         self._gone: set[str] = set()
         self._offers: tuple[Offer, ...] = ()
         self._missing: tuple[BlockSpan, ...] = (BlockSpan(0, model.layers),)
-        self._waiting: dict[str, set[asyncio.Future[Any]]] = {}
+        self._waiting: dict[str, set[asyncio.Task[Any]]] = {}
         self._wake = asyncio.Event()
 
     @property
@@ -123,7 +123,7 @@ class ChainNode:
         for text in addresses:
             server = text.rsplit("/p2p/", 1)[-1]
             self._gone.add(server)
-            for waiting in self._waiting.get(server, set()).copy():
+            for waiting in tuple(self._waiting.get(server, ())):
                 waiting.cancel()
         self._note_coverage()
 
@@ -137,6 +137,8 @@ class ChainNode:
             yield
         finally:
             self._waiting[server].discard(task)
+            if not self._waiting[server]:
+                del self._waiting[server]
 
     async def refresh(self) -> None:
         """Reads from the DHT who serves what."""

@@ -29,8 +29,6 @@ STEP_S = 300.0
 """How long a session may live, and wait for its next step; then its cache is freed."""
 BATCH_LIMIT = 8
 """Sequences in one session; more is refused before anything is allocated."""
-CACHE_SHARE = 0.25
-"""Of the memory that is free when serving begins, what attention caches of others may take."""
 SERVED_CALLS = frozenset({"rpc_inference", "rpc_info"})
 """Forward and backward are free compute for anybody, and pushes are broken in Petals 2.2 (petals #550)."""
 
@@ -84,9 +82,6 @@ class SpanPool:
             raise ValueError("the session and its cache are at different positions")
         return (self._blocks.forward(hidden, BlockSpan(start, start + len(infos)), caches).cpu(),)
 
-    def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
 
 class ServedBlock(TransformerBackend):
     """One block as Petals' handler sees it. The base's constructor, which builds pools and pipes, is not called."""
@@ -113,9 +108,6 @@ class ServedBlock(TransformerBackend):
             "outputs_schema": self.outputs_schema,
             "inference_schema": self.inference_schema,
         }
-
-    def shutdown(self) -> None:
-        """Nothing of its own: the blocks belong to the loaded model."""
 
 
 class BlockHandler(TransformerConnectionHandler):

@@ -1,0 +1,145 @@
+"""This node and its peers as one source of text: a request fans out, and one answer comes back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+
+from swarm.domain.errors import Unavailable
+from swarm.domain.federation import FederationResult, PeerVote
+from swarm.domain.generation import GenerationRequest, TextDelta
+from swarm.domain.ids import NodeId, StrategyName
+from swarm.domain.nodes import PeerInfo
+from swarm.federation.ballots import absent_vote
+from swarm.federation.collecting import Ask, Collected, Waiting, collect
+from swarm.federation.early_stop import is_decided
+from swarm.federation.failures import common_failure
+from swarm.federation.hedging import Contender, first_to_start
+from swarm.federation.replay import replay
+from swarm.federation.rules import VoteRules
+from swarm.federation.settings import FederationSettings
+from swarm.federation.strategies import decide
+from swarm.federation.voters import ThisNode, Voter, choose_voters
+from swarm.ports.clock import Clock
+from swarm.ports.peer_link import PeerLink
+from swarm.ports.text_source import TextSource
+
+logger = logging.getLogger(__name__)
+
+
+class FederatedSwarm:
+    """A `TextSource`; also gives the bare result of a vote."""
+
+    def __init__(
+        self,
+        this: ThisNode,
+        peers: Callable[[], tuple[PeerInfo, ...]],
+        link: PeerLink,
+        settings: FederationSettings,
+        clock: Clock,
+    ) -> None:
+        self._this, self._peers, self._link, self._settings, self._clock = this, peers, link, settings, clock
+
+    def voters(self, request: GenerationRequest) -> tuple[Voter, ...]:
+        """Those who would be asked now."""
+        return choose_voters(request, self._this.status(), self._peers(), self._settings.fan_out)
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
+        """`first_valid` streams as it is generated; the others when the vote is decided."""
+        if self._strategy(request) == "first_valid":
+            async with aclosing(self._first(request)) as deltas:
+                async for delta in deltas:
+                    yield delta
+            return
+        result = await self.generate_with_federation(request)
+        for delta in replay(result):
+            yield delta
+
+    async def generate_with_federation(self, request: GenerationRequest) -> FederationResult:
+        """One vote. Raises `RequestError` where nobody can ever answer it, and `Unavailable` where nobody can now."""
+        voters = self.voters(request)
+        if not voters:
+            raise Unavailable("No node can answer now; wait until this node or a peer is ready.")
+        strategy, rules = self._strategy(request), self._rules(request, voters)
+        started = self._clock.now()
+        collected = await self._collect(voters, strategy, rules)
+        _raise_where_all_failed(voters, collected)
+        votes = collected.votes + _absent_votes(voters, collected, self._clock.now() - started)
+        result = _with_company(decide(strategy, votes, rules))
+        _log(request, result)
+        return result
+
+    async def _collect(self, voters: tuple[Voter, ...], strategy: StrategyName, rules: VoteRules) -> Collected:
+        def enough(votes: Sequence[PeerVote], pending: Collection[NodeId]) -> bool:
+            return is_decided(strategy, votes, pending, rules)
+
+        waiting = Waiting(self._settings.deadline_s, self._settings.patience, self._this.status().node)
+        return await collect({voter.node: self._ask(voter) for voter in voters}, enough, waiting, self._clock)
+
+    def _strategy(self, request: GenerationRequest) -> StrategyName:
+        return request.strategy or self._settings.strategy
+
+    def _ask(self, voter: Voter) -> Ask:
+        if voter.peer is None:
+            return partial(self._this.votes, voter.request, self._settings.instances)
+        return partial(self._link.request_vote, voter.peer, voter.request, self._settings.deadline_s)
+
+    def _source(self, voter: Voter) -> TextSource:
+        return self._this.source if voter.peer is None else self._link.source(voter.peer)
+
+    def _rules(self, request: GenerationRequest, voters: tuple[Voter, ...]) -> VoteRules:
+        return VoteRules(
+            invited=tuple(voter.node for voter in voters),
+            local=self._this.status().node,
+            model=request.model,
+            names={voter.node: voter.status.name for voter in voters},
+        )
+
+    def _first(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
+        voters = self.voters(request)
+        contenders = [Contender(voter, self._source(voter)) for voter in voters]
+        return first_to_start(contenders, self._rules(request, voters), self._clock, self._settings.deadline_s)
+
+
+def _raise_where_all_failed(voters: tuple[Voter, ...], collected: Collected) -> None:
+    """Where there is no vote at all, the caller learns the kind of the failure, not only that there was one."""
+    if len(collected.failed) == len(voters):
+        names = {voter.node: voter.status.name for voter in voters}
+        raise common_failure({names[node]: error for node, error in collected.failed.items()})
+
+
+def _absent_votes(voters: tuple[Voter, ...], collected: Collected, elapsed_s: float) -> list[PeerVote]:
+    """One for everyone who was asked and gave none, so that each has a ballot."""
+    reasons = {node: str(error) for node, error in collected.failed.items()} | collected.unanswered
+    answered = {vote.node for vote in collected.votes}
+    return [
+        absent_vote(voter.node, voter.status.model, reasons.get(voter.node, "it sent no candidate"), elapsed_s)
+        for voter in voters
+        if voter.node not in answered
+    ]
+
+
+def _with_company(result: FederationResult) -> FederationResult:
+    """Says so where the vote was none."""
+    voted = {ballot.node for ballot in result.ballots if ballot.valid}
+    asked = {ballot.node for ballot in result.ballots}
+    if len(voted) > 1:
+        return result
+    alone = "only one of the nodes asked gave a valid answer" if len(asked) > 1 else "no other node was there to ask"
+    return replace(result, reason=f"{alone}; {result.reason}")
+
+
+def _log(request: GenerationRequest, result: FederationResult) -> None:
+    fields = {
+        "request": request.id,
+        "strategy": result.strategy,
+        "winner": result.winner.node,
+        "agreement": round(result.agreement, 3),
+        "decided": result.decided,
+        "valid": sum(ballot.valid for ballot in result.ballots),
+        "ballots": len(result.ballots),
+    }
+    logger.info("vote decided", extra={"fields": fields})

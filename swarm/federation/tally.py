@@ -1,0 +1,109 @@
+"""The votes, sorted into answers: what every strategy looks at before it decides."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swarm.domain.federation import PeerVote
+from swarm.domain.ids import NodeId
+from swarm.federation.canonical import CanonicalAnswer, canonical_answer
+from swarm.federation.rules import VoteRules
+from swarm.federation.similarity import clusters_of_texts
+from swarm.federation.validity import why_invalid
+from swarm.federation.weights import VoteWeight, weigh
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A valid vote with its answer and its weight."""
+
+    vote: PeerVote
+    answer: CanonicalAnswer
+    weight: VoteWeight
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Valid votes that say the same, and how firmly that answer is backed."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def score(self) -> float:
+        """Rounded, so that the order of the sum cannot make a difference."""
+        return round(math.fsum(entry.weight.high for entry in self.entries), 9)
+
+    @property
+    def exact(self) -> bool:
+        return self.entries[0].answer.exact
+
+    @property
+    def nodes(self) -> frozenset[NodeId]:
+        return frozenset(entry.vote.node for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    rules: VoteRules
+    electorate: frozenset[NodeId]
+    entries: tuple[Entry, ...]
+    clusters: tuple[Cluster, ...]
+    """Strongest first."""
+    invalid: tuple[tuple[PeerVote, str], ...]
+
+    def backing(self, cluster: Cluster) -> int:
+        """How many say so independently: nodes; candidates where one node votes with itself."""
+        alone = len({entry.vote.node for entry in self.entries}) == 1
+        return len(cluster.entries) if alone else len(cluster.nodes)
+
+
+def tally(votes: Sequence[PeerVote], rules: VoteRules) -> Tally:
+    """Does not depend on the order of the votes."""
+    ordered = sorted(votes, key=lambda vote: (vote.latency_s, vote.node, vote.text))
+    electorate = rules.electorate(ordered)
+    entries, invalid = entries_of(ordered, electorate, rules, pending=0)
+    clusters = sorted(_clusters(entries), key=lambda cluster: _strength(cluster, rules), reverse=True)
+    return Tally(rules, electorate, tuple(entries), tuple(clusters), tuple(invalid))
+
+
+def entries_of(
+    votes: Sequence[PeerVote], electorate: frozenset[NodeId], rules: VoteRules, pending: int
+) -> tuple[list[Entry], list[tuple[PeerVote, str]]]:
+    """The valid votes, weighed, and the others with the reason."""
+    reasons = [why_invalid(vote, rules.text_limit_chars) for vote in votes]
+    valid = [vote for vote, reason in zip(votes, reasons, strict=True) if reason is None]
+    weights = weigh(valid, electorate, rules, pending)
+    entries = [Entry(vote, canonical_answer(vote.text), weight) for vote, weight in zip(valid, weights, strict=True)]
+    return entries, [(vote, reason) for vote, reason in zip(votes, reasons, strict=True) if reason is not None]
+
+
+def exact_clusters(entries: Sequence[Entry]) -> list[Cluster]:
+    by_answer: defaultdict[CanonicalAnswer, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.answer.exact:
+            by_answer[entry.answer].append(entry)
+    return [Cluster(tuple(members)) for members in by_answer.values()]
+
+
+def _clusters(entries: Sequence[Entry]) -> list[Cluster]:
+    free = [entry for entry in entries if not entry.answer.exact]
+    alike = clusters_of_texts([entry.answer.key for entry in free])
+    return exact_clusters(entries) + [Cluster(tuple(free[index] for index in members)) for members in alike]
+
+
+def _strength(cluster: Cluster, rules: VoteRules) -> tuple[float | str, ...]:
+    """The order of ties: nodes, models, the model asked for, this node, confidence, earliest, and last a fixed one."""
+    votes = [entry.vote for entry in cluster.entries]
+    return (
+        cluster.score,
+        len(cluster.nodes),
+        len({vote.model_digest for vote in votes}),
+        any(vote.model == rules.model for vote in votes),
+        rules.local in cluster.nodes,
+        max(entry.weight.confidence.high for entry in cluster.entries),
+        -min(vote.latency_s for vote in votes),
+        min(entry.answer.key for entry in cluster.entries),
+    )
