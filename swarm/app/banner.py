@@ -47,11 +47,10 @@ def _discovery(choices: Choices) -> str:
     return f"mDNS, {configured}" if choices.mdns else f"without mDNS, {configured}"
 
 
-def loaded_line(status: NodeStatus, why: str, peers: int) -> str:
+def serving_line(status: NodeStatus, why: str) -> str:
     """When the model is there: what this node serves, and why so much."""
-    blocks = f"blocks {status.blocks} of {status.model.layers}" if status.blocks and status.model else "no blocks"
-    others = "1 peer" if peers == 1 else f"{peers} peers"
-    return f"serving {status.model.id if status.model else 'nothing'}, {blocks}; {others}. {why}"
+    blocks = f"blocks {status.blocks}" if status.blocks else "no blocks"
+    return f"  serving    {blocks} of {status.model.id if status.model else 'no model'}: {why}"
 
 
 def ready_line(status: NodeStatus, endpoint: Endpoint) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from swarm.api.server import ApiServer
 from swarm.api.services import ApiServices
-from swarm.app.banner import Choices, banner, loaded_line, ready_line
+from swarm.app.banner import Choices, banner, ready_line, serving_line
 from swarm.app.this_node import Identity, advert_of, status_of
 from swarm.config.settings import Settings
 from swarm.discovery.service import SwarmDiscovery
-from swarm.discovery.static_peers import resolve_peers
+from swarm.discovery.static_peers import static_endpoints
 from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import NodeStatus, PeerInfo
@@ -107,20 +107,25 @@ class Daemon:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Until `stop`. Then: no new requests, running ones are finished, goodbye, the worker is ended."""
-        static = resolve_peers(self._settings.discovery.peers)
+        static = static_endpoints(self._settings.discovery.peers)
         self._membership.add_static(static)
-        async with contextlib.AsyncExitStack() as parts, asyncio.TaskGroup() as tasks:
-            await parts.enter_async_context(self._link)
-            background = [tasks.create_task(self._engine.run(), name="engine")]
-            parts.callback(lambda: [task.cancel() for task in background])
-            background.append(tasks.create_task(self._membership.run(), name="membership"))
-            parts.push_async_callback(self._membership.say_goodbye)
-            discovery = await parts.enter_async_context(self._discovery()) if self._settings.discovery.mdns else None
-            await parts.enter_async_context(self._api)
+        async with self._link, contextlib.AsyncExitStack() as api:
+            await api.enter_async_context(self._api)
             self._say(banner(self._identity.node, self._identity.name, self._api.endpoint, self._choices(len(static))))
-            background.append(tasks.create_task(self._tell_changes(discovery), name="changes"))
-            await stop.wait()
-            await parts.aclose()
+            await self._live(stop, api)
+
+    async def _live(self, stop: asyncio.Event, api: contextlib.AsyncExitStack) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(self._engine.run(), name="engine")]
+            async with contextlib.AsyncExitStack() as parts:
+                parts.callback(lambda: [task.cancel() for task in background])
+                background.append(tasks.create_task(self._membership.run(), name="membership"))
+                parts.push_async_callback(self._membership.say_goodbye)
+                discovery = await parts.enter_async_context(self._discovery())
+                background.append(tasks.create_task(self._tell_changes(discovery), name="changes"))
+                # Left first: a goodbye is believed only once the socket is closed.
+                parts.push_async_callback(api.aclose)
+                await stop.wait()
 
     def _discovery(self) -> SwarmDiscovery:
         return SwarmDiscovery(
@@ -138,20 +143,21 @@ class Daemon:
             hardware, self._address, self._choice, settings.federation, settings.discovery.mdns, static_peers
         )
 
-    async def _tell_changes(self, discovery: SwarmDiscovery | None) -> None:
+    async def _tell_changes(self, discovery: SwarmDiscovery) -> None:
         """Tells the operator, programs and the LAN what became of the model."""
-        is_ready = False
+        is_ready, told = False, ""
         while True:
             self._changed.clear()
             status, state = self.status(), self._engine.state
             self._bar.show(state.progress)
-            if discovery:
-                await discovery.update(advert_of(status, self._api.endpoint))
             if status.can_answer and not is_ready:
                 is_ready = True
-                self._say(loaded_line(status, state.why, len(self._membership.peers())))
-                self._folder.write_json(self._folder.state_path.name, {LAST_MODEL: self._choice.path})
+                self._folder.write_json(self._folder.state_path.name, {LAST_MODEL: self._choice.remembered})
                 print(ready_line(status, self._api.endpoint), flush=True)
+            if state.complete and state.why != told:
+                told = state.why
+                self._say(serving_line(status, told))
+            await discovery.update(advert_of(status, self._api.endpoint))
             await self._changed.wait()
 
     def _say(self, text: str) -> None:

@@ -21,6 +21,11 @@ class ModelChoice:
     id: str
     why: str
 
+    @property
+    def remembered(self) -> str:
+        """What finds it again at the next start; the demo model's folder may have moved by then."""
+        return "demo" if self.id == DEMO_ID else self.path
+
 
 @dataclass(frozen=True, slots=True)
 class CachedModel:

@@ -22,6 +22,8 @@ class EngineState:
     hardware: Hardware | None = None
     why: str = ""
     """What the worker chose to load and serve, as a sentence."""
+    complete: bool = False
+    """Nothing more is being loaded or joined."""
 
     def after(self, event: Event, *, chain_only: bool) -> EngineState:
         """`chain_only`: even the whole model is answered through blocks (`--engine chain`)."""
@@ -40,6 +42,7 @@ class EngineState:
                     whole=event.whole,
                     chain_addresses=event.chain_addresses,
                     why=event.why,
+                    complete=event.complete,
                     progress=None,
                     problem=None,
                 ).settled(chain_only)

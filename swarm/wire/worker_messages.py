@@ -112,6 +112,8 @@ class Loaded:
     why: str
     """What was chosen, and why, as one sentence for the banner."""
     chain_addresses: tuple[str, ...]
+    complete: bool = True
+    """False: the whole model answers already, and its blocks are about to be served."""
 
 
 @dataclass(frozen=True, slots=True)

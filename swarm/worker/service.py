@@ -96,15 +96,16 @@ class Service:
             plan = plan.placed(self._chain.place(plan.count))
         self._send(Loading(f"reading the weights of {command.model_id}", 0.3))
         self._model = load_model(checkpoint, plan.load, self._hardware.device, dtype)
-        if self._model.whole:
-            self._loaded(plan, served=None)  # it can answer already, while the chain is being opened
-        if command.chain_host and (plan.serve or not self._model.whole or command.engine == "chain"):
+        joins = command.chain_host and (plan.serve or not self._model.whole or command.engine == "chain")
+        if not joins and not self._model.whole:
+            raise LoadFailure("Only a part of the model is here and the chain is switched off; set --engine local")
+        if joins:
+            if self._model.whole:
+                self._loaded(plan, served=None, complete=False)
             self._send(Loading("joining the chain", 0.8))
             self._open_chain(command, checkpoint)
             self._serve(plan, free)
-        elif not self._model.whole:
-            raise LoadFailure("Only a part of the model is here and the chain is switched off; set --engine local")
-        self._loaded(plan, plan.serve)
+        self._loaded(plan, plan.serve if self._chain.addresses else None, complete=True)
 
     def _open_chain(self, command: LoadModel, checkpoint: Checkpoint) -> None:
         try:
@@ -121,10 +122,11 @@ class Service:
         if plan.serve and self._model.blocks:
             self._chain.serve(self._model.blocks, plan.serve, free_bytes, self._model.checkpoint.info.context_tokens)
 
-    def _loaded(self, plan: LoadPlan, served: BlockSpan | None) -> None:
+    def _loaded(self, plan: LoadPlan, served: BlockSpan | None, *, complete: bool) -> None:
         assert self._model is not None
         addresses = self._chain.addresses
-        self._send(Loaded(self._model.checkpoint.info, served, self._model.whole, plan.why, addresses))
+        info, whole = self._model.checkpoint.info, self._model.whole
+        self._send(Loaded(info, served, whole, plan.why, addresses, complete))
 
     # -- the chain ----------------------------------------------------------------------------------------------------
 

@@ -113,19 +113,29 @@ def test_when_a_voter_is_killed_during_a_request_the_answer_still_comes(lan: Lan
     a.stop()
 
 
-def test_half_a_model_says_which_blocks_are_missing_and_goes_on_when_they_come(lan: Lan, daemons: Daemons) -> None:
-    a = daemons.start("--auto", "--blocks", "0:3", on=lan.hosts[0])
-    a.url = f"http://{lan.hosts[0].address}:17615/v1"
-    a.wait_until_logged("waiting")
-    refused = a.post("/v1/chat/completions", chat(QUESTION))
-    assert "3:6" in refused["error"]["message"]
-    b = daemons.start("--auto", "--blocks", "1", on=lan.hosts[1])
-    c_blocks = "4:6"
-    b.wait_until_logged("waiting")
-    status = b.post("/v1/chat/completions", chat(QUESTION))
-    assert c_blocks in status["error"]["message"]
-    for daemon in (a, b):
+@pytest.mark.lan(hosts=3)
+def test_blocks_that_are_missing_are_named_and_taken_by_those_who_come(lan: Lan, daemons: Daemons) -> None:
+    hosts = lan.hosts
+    a = daemons.start("--auto", "--blocks", "0:3", on=hosts[0])
+    a.wait_until_logged("state=waiting")
+    assert "3:6" in refusal(a)
+    b = daemons.start("--auto", "--blocks", "1", on=hosts[1])
+    b.wait_until_logged("state=waiting")
+    assert "4:6" in refusal(b)
+    c = daemons.start("--auto", "--blocks", "2", on=hosts[2])
+    for daemon in (a, b, c):
+        daemon.wait_until_ready()
+        reply = daemon.post("/v1/chat/completions", chat(QUESTION, temperature=0))
+        assert "The answer is" in reply["choices"][0]["message"]["content"]
+        assert len(reply["swarm"]["nodes"]) == 3
+    for daemon in (a, b, c):
         daemon.stop()
+
+
+def refusal(daemon: RunningDaemon) -> str:
+    assert daemon.host is not None
+    daemon.url = f"http://{daemon.host.address}:17615/v1"
+    return str(daemon.post("/v1/chat/completions", chat(QUESTION))["error"]["message"])
 
 
 def test_a_peer_that_multicast_does_not_reach_is_found_by_its_address(lan: Lan, daemons: Daemons) -> None:

@@ -72,6 +72,8 @@ class Host:
         """To the program itself, which is the child of its `nsenter`."""
         for child in _children(process.pid):
             os.kill(child, number)
+        if number == signal.SIGKILL:
+            os.kill(process.pid, signal.SIGCONT)  # nsenter stops itself when its child is stopped
 
     def network(self, *command: str) -> None:
         """`ip` with pids as this process sees them: enters the network namespace only."""

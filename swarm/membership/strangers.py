@@ -1,0 +1,91 @@
+"""What others say of themselves, made fit to be kept, logged and shown. Their numbers are claims, never trusted."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import replace
+
+from swarm.domain.ids import NodeId
+from swarm.domain.nodes import Load, ModelInfo, NodeStatus
+
+TEXT_LIMIT = 64
+"""Characters; fits one line of a log and one cell of a table."""
+SENTENCE_LIMIT = 300
+ID_LIMIT = 64
+MOST_INSTANCES = 16
+MOST_SPANS = 64
+MOST_ADDRESSES = 16
+MOST_ANSWERS = 10_000
+"""Of anything that a node can do at the same time."""
+
+
+def clean_text(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Without control and separator characters, which forge log lines or hide text. HTML escaping comes on top."""
+    kept = text[:limit]
+    return "".join(
+        character if character == " " or unicodedata.category(character)[0] not in "CZ" else "\ufffd"
+        for character in kept
+    )
+
+
+def sound_text(text: str) -> str:
+    """All of it, but without the lone surrogates that JSON can hold and no encoder takes."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def is_node_id(text: str) -> bool:
+    return 0 < len(text) <= ID_LIMIT and text.isascii() and text.isalnum()
+
+
+def clean_status(status: NodeStatus) -> NodeStatus:
+    """The same status with its texts cleaned and cut, and its numbers inside what they can mean."""
+    return replace(
+        status,
+        name=clean_text(status.name),
+        version=clean_text(status.version),
+        hardware=clean_text(status.hardware, SENTENCE_LIMIT),
+        instances=_within(status.instances, 1, MOST_INSTANCES),
+        load=_clean_load(status.load),
+        model=_clean_model(status.model),
+        missing=status.missing[:MOST_SPANS],
+        problem=None if status.problem is None else clean_text(status.problem, SENTENCE_LIMIT),
+        progress=None
+        if status.progress is None
+        else replace(status.progress, what=clean_text(status.progress.what, SENTENCE_LIMIT)),
+        chain_addresses=tuple(
+            clean_text(address, SENTENCE_LIMIT) for address in status.chain_addresses[:MOST_ADDRESSES]
+        ),
+        requests=max(0, status.requests),
+        tokens=max(0, status.tokens),
+        tokens_per_s=_speed(status.tokens_per_s),
+    )
+
+
+def node_of(status: NodeStatus) -> NodeId | None:
+    """None where what it calls itself, or its run, cannot be an id."""
+    has_boot = 0 < len(status.boot) <= ID_LIMIT and status.boot.isascii() and status.boot.isprintable()
+    return status.node if has_boot and is_node_id(status.node) else None
+
+
+def _clean_load(load: Load) -> Load:
+    return Load(
+        running=_within(load.running, 0, MOST_ANSWERS),
+        waiting=_within(load.waiting, 0, MOST_ANSWERS),
+        slots=_within(load.slots, 1, MOST_ANSWERS),
+        queue_limit=_within(load.queue_limit, 0, MOST_ANSWERS),
+    )
+
+
+def _clean_model(model: ModelInfo | None) -> ModelInfo | None:
+    if model is None:
+        return None
+    return replace(model, id=clean_text(model.id, SENTENCE_LIMIT), digest=clean_text(model.digest, SENTENCE_LIMIT))
+
+
+def _speed(tokens_per_s: float | None) -> float | None:
+    return tokens_per_s if tokens_per_s is not None and math.isfinite(tokens_per_s) and tokens_per_s > 0 else None
+
+
+def _within(number: int, low: int, high: int) -> int:
+    return min(max(number, low), high)

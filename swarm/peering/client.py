@@ -1,0 +1,127 @@
+"""How this node asks another one: its health, its votes, its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from swarm.domain.errors import PeerError
+from swarm.domain.federation import PeerVote
+from swarm.domain.generation import GenerationRequest
+from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
+from swarm.membership.strangers import SENTENCE_LIMIT, clean_text, sound_text
+from swarm.peering.http import CONNECT_TIMEOUT_S, Reply, as_peer_errors, failure_of, read_reply, url_of
+from swarm.peering.peer_source import PeerSource
+from swarm.ports.clock import Clock
+from swarm.ports.text_source import TextSource
+from swarm.wire.codec import MSGPACK_TYPE, decode, pack
+from swarm.wire.federation_messages import Goodbye, VoteReply, VoteRequest
+
+HEALTH_PATH = "/v1/federation/health"
+VOTE_PATH = "/v1/federation/vote"
+GOODBYE_PATH = "/v1/federation/goodbye"
+
+MOST_CONNECTIONS = 1024
+"""To all peers. More than the callers' own limits add up to, so that a probe never waits behind streams."""
+KEEP_ALIVE_S = 15.0
+"""Of an idle connection: far above the probes' second, so that they need no handshake, and well below the 30 s after
+which a node's server closes it, so that no request meets a closing connection."""
+GOODBYE_TIMEOUT_S = 1.0
+MOST_VOTES = 16
+"""Of one peer; the rest is ignored."""
+
+
+class FederationClient:
+    """`ports.PeerLink` over HTTP. An async context manager: leaving it closes every connection."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._opened: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._opened = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity"},
+            auto_decompress=False,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._opened is not None:
+            await self._opened.close()
+            self._opened = None
+
+    async def probe(self, endpoint: Endpoint, timeout_s: float) -> NodeStatus:
+        """Raises `PeerRefused` where nobody listens, `PeerError` for silence and nonsense."""
+        reply = await self._exchange("GET", endpoint, HEALTH_PATH, timeout_s)
+        return decode(NodeStatus, _accepted(reply, endpoint).body, reply.content_type)
+
+    async def request_vote(self, peer: PeerInfo, request: GenerationRequest, timeout_s: float) -> tuple[PeerVote, ...]:
+        """A cancel closes the connection, which stops the peer's generation. Who voted, and how long it took, is
+        what we know, not what the peer says."""
+        message = VoteRequest(request.id, request.prompt, request.sampling, request.model)
+        asked_at = self._clock.now()
+        reply = await self._exchange("POST", peer.endpoint, VOTE_PATH, timeout_s, message)
+        latency_s = self._clock.now() - asked_at
+        votes = decode(VoteReply, _accepted(reply, peer.endpoint).body, reply.content_type).votes[:MOST_VOTES]
+        if not votes:
+            raise PeerError(f"{peer.endpoint} answered without a vote.")
+        return tuple(_checked(vote, peer, latency_s) for vote in votes)
+
+    async def goodbye(self, endpoint: Endpoint, status: NodeStatus) -> None:
+        with suppress(PeerError):
+            message = Goodbye(status.node, status.boot)
+            await self._exchange("POST", endpoint, GOODBYE_PATH, GOODBYE_TIMEOUT_S, message)
+
+    def source(self, peer: PeerInfo) -> TextSource:
+        return PeerSource(self._session, self._clock, peer)
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            raise RuntimeError("FederationClient is used outside its `async with`")
+        return self._opened
+
+    async def _exchange(
+        self, method: str, endpoint: Endpoint, path: str, timeout_s: float, message: Any = None
+    ) -> Reply:
+        with as_peer_errors(endpoint):
+            body = None if message is None else pack(message)
+            headers = {"Accept": MSGPACK_TYPE} | ({} if body is None else {"Content-Type": MSGPACK_TYPE})
+            url = url_of(endpoint, path)
+            async with (
+                asyncio.timeout(timeout_s),
+                self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
+            ):
+                return await read_reply(response)
+
+
+def _accepted(reply: Reply, endpoint: Endpoint) -> Reply:
+    if reply.status == 200:
+        return reply
+    raise PeerError(f"{endpoint}: {failure_of(reply, endpoint)}")
+
+
+def _checked(vote: PeerVote, peer: PeerInfo, latency_s: float) -> PeerVote:
+    return replace(
+        vote,
+        node=peer.node,
+        text=sound_text(vote.text),
+        latency_s=latency_s,
+        tokens=max(0, vote.tokens),
+        prompt_tokens=max(0, vote.prompt_tokens),
+        mean_logprob=None if vote.mean_logprob is None else min(0.0, vote.mean_logprob),
+        model=clean_text(vote.model, SENTENCE_LIMIT),
+        model_digest=clean_text(vote.model_digest, SENTENCE_LIMIT),
+        error=None if vote.error is None else clean_text(vote.error, SENTENCE_LIMIT),
+    )

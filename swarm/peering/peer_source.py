@@ -1,0 +1,105 @@
+"""Another node as a `TextSource`, over its OpenAI-style streaming API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import aiohttp
+
+from swarm.domain.errors import PeerError
+from swarm.domain.generation import GenerationRequest, TextDelta
+from swarm.domain.nodes import PeerInfo
+from swarm.peering.answer import AnswerReader
+from swarm.peering.http import CONNECT_TIMEOUT_S, as_peer_errors, failure_of, read_reply, url_of
+from swarm.peering.sse import SseParser
+from swarm.ports.clock import Clock
+
+CHAT_PATH = "/v1/chat/completions"
+TEXT_PATH = "/v1/completions"
+EVENT_STREAM_TYPE = "text/event-stream"
+
+SILENCE_LIMIT_S = 15.0
+"""A living peer sends at least a comment each 5 s; without a limit a cut cable is never noticed."""
+PROGRESS_LIMIT_S = 600.0
+"""Comments alone keep a request no longer than this."""
+ANSWER_LIMIT_BYTES = 64 * 2**20
+CONTEXT_TOKENS = 2**20
+"""For a raw prompt without `max_tokens`, where OpenAI's default would be 16; the peer stops at its own context."""
+
+
+class PeerSource:
+    def __init__(self, session: aiohttp.ClientSession, clock: Clock, peer: PeerInfo) -> None:
+        self._session, self._clock, self._peer = session, clock, peer
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
+        """Closing it closes the connection, which stops the peer's generation."""
+        with as_peer_errors(self._peer.endpoint):
+            async with self._session.post(
+                url_of(self._peer.endpoint, TEXT_PATH if isinstance(request.prompt, str) else CHAT_PATH),
+                json=request_body(request),
+                headers={"X-Swarm-Alone": "1", "X-Request-Id": request.id, "Accept": EVENT_STREAM_TYPE},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_LIMIT_S),
+                allow_redirects=False,
+            ) as response:
+                await self._refuse_failure(response)
+                parser, answer, budget = SseParser(), AnswerReader(self._peer), _Budget(self._clock, self._peer)
+                async for data in response.content.iter_any():
+                    for event in parser.feed(data):
+                        budget.progress()
+                        if (delta := answer.read(event)) is not None:
+                            yield delta
+                    if answer.is_done:
+                        return
+                    budget.spend(len(data))
+        raise PeerError(f"{self._peer.endpoint} broke its answer off.")
+
+    async def _refuse_failure(self, response: aiohttp.ClientResponse) -> None:
+        if response.status != 200:
+            raise failure_of(await read_reply(response), self._peer.endpoint)
+        if response.content_type != EVENT_STREAM_TYPE:
+            raise PeerError(f"{self._peer.endpoint} answered {response.content_type}, not a stream of events.")
+
+
+class _Budget:
+    """What one answer may take: bytes in all, and time without an event."""
+
+    def __init__(self, clock: Clock, peer: PeerInfo) -> None:
+        self._clock, self._peer = clock, peer
+        self._bytes = 0
+        self._progress_at = clock.now()
+
+    def progress(self) -> None:
+        self._progress_at = self._clock.now()
+
+    def spend(self, count: int) -> None:
+        self._bytes += count
+        if self._bytes > ANSWER_LIMIT_BYTES:
+            raise PeerError(f"{self._peer.endpoint} sent more than {ANSWER_LIMIT_BYTES} bytes for one answer.")
+        if self._clock.now() - self._progress_at > PROGRESS_LIMIT_S:
+            raise PeerError(f"{self._peer.endpoint} sent nothing but comments for {PROGRESS_LIMIT_S:g} s.")
+
+
+def request_body(request: GenerationRequest) -> dict[str, Any]:
+    """The request in OpenAI's words, for whichever of the two endpoints its prompt is meant for."""
+    sampling = request.sampling
+    max_tokens = sampling.max_tokens
+    if isinstance(request.prompt, str):
+        prompt: dict[str, Any] = {"prompt": request.prompt}
+        max_tokens = max_tokens or CONTEXT_TOKENS
+    else:
+        prompt = {"messages": [{"role": message.role, "content": message.content} for message in request.prompt]}
+    chosen = {
+        "model": request.model,
+        "max_tokens": max_tokens,
+        "stop": list(sampling.stop) or None,
+        "seed": sampling.seed,
+    }
+    return {
+        **prompt,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **{name: value for name, value in chosen.items() if value is not None},
+    }
