@@ -16,8 +16,7 @@ from swarm.config.settings import Settings
 from swarm.discovery.service import SwarmDiscovery
 from swarm.discovery.static_peers import static_endpoints
 from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft
-from swarm.domain.ids import NodeId
-from swarm.domain.nodes import NodeStatus, PeerInfo
+from swarm.domain.nodes import NodeStatus
 from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice, choose_model
 from swarm.engine.state import EngineState
@@ -56,7 +55,7 @@ class Daemon:
             load_identity(folder.identity_path).node,
             new_boot_id(),
             machine_name(settings.host.name),
-            self._hardware.summary(),
+            self._hardware,
             settings.federation.instances,
         )
         self._changed = asyncio.Event()
@@ -71,9 +70,7 @@ class Daemon:
 
     def _build_core(self) -> None:
         settings, clock = self._settings, self._clock
-        place = EnginePlace(
-            self._identity.node, self._address.host, str(self._folder.chain_identity_path), self._node_behind
-        )
+        place = EnginePlace(self._identity.node, self._address.host, str(self._folder.chain_identity_path))
         self._engine = Engine(settings.engine, self._choice, place, clock, self._engine_changed)
         self._admission = Admission(settings.engine.slots, settings.engine.queue_limit, clock)
         self._answering = AnsweringNode(self._engine, self._admission, clock)
@@ -183,14 +180,6 @@ class Daemon:
     def _shares_model(self, theirs: NodeStatus) -> bool:
         ours = self._engine.state.model
         return ours is None or theirs.model is None or theirs.model.digest == ours.digest
-
-    def _node_behind(self, server: str) -> NodeId | None:
-        return next((peer.node for peer in self._membership.peers() if _listens_as(peer, server)), None)
-
-
-def _listens_as(peer: PeerInfo, server: str) -> bool:
-    addresses = peer.status.chain_addresses if peer.status else ()
-    return any(address.endswith(f"/p2p/{server}") for address in addresses)
 
 
 def _address(settings: Settings) -> AddressChoice:

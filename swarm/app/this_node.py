@@ -21,7 +21,7 @@ class Identity:
     node: NodeId
     boot: BootId
     name: str
-    hardware: str
+    hardware: Hardware
     instances: int
 
 
@@ -40,7 +40,7 @@ def status_of(this: Identity, state: EngineState, admission: Admission, answerin
         version=swarm.__version__,
         protocol=PROTOCOL_VERSION,
         state=state.state,
-        hardware=this.hardware,
+        hardware=hardware_summary(this.hardware, state),
         instances=this.instances,
         load=admission.load,
         model=state.model,

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from swarm.config.catalog import Setting, suggest
+from swarm.discovery.static_peers import parse_endpoint
 from swarm.domain.errors import ConfigError
 
 NAME_LIMIT = 63
@@ -85,12 +86,12 @@ def is_listening_address(text: str) -> bool:
 
 
 def is_peer(text: str) -> bool:
-    """`HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets."""
-    host, colon, port = text.rpartition(":")
-    has_port = bool(colon) and re.fullmatch(r"\d{1,5}", port, re.ASCII) is not None and 1 <= int(port) <= 65535
-    if host.startswith("[") and host.endswith("]"):
-        return has_port and ":" in host and is_listening_address(host[1:-1])
-    return has_port and re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})", host) is not None
+    """As discovery understands it."""
+    try:
+        parse_endpoint(text)
+    except ConfigError:
+        return False
+    return True
 
 
 def _is_name(text: str) -> bool:

@@ -45,8 +45,6 @@ class EnginePlace:
     chain_host: str | None
     """This machine's address for the chain; None uses no chain."""
     identity_path: str
-    whose: Callable[[str], NodeId | None]
-    """The node behind a libp2p id."""
 
 
 class Engine:
@@ -134,6 +132,7 @@ class Engine:
             chain_host=self._place.chain_host,
             chain_port=settings.chain_port,
             identity_path=self._place.identity_path,
+            node=self._place.node,
         )
 
     async def _listen(self, worker: WorkerProcess) -> str:
@@ -213,7 +212,7 @@ class Engine:
 
     def _provenance(self, last: Generated) -> Provenance:
         model = self.state.model
-        others = [self._place.whose(server) or NodeId(server) for server in last.servers]
+        others = map(NodeId, last.servers)
         # The order of the route is told where every hop is known; this node holds embedding and head in any case.
         return Provenance(
             last.route,

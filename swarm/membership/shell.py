@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 
 from swarm.domain.errors import PeerError
-from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft, PeerSuspected
+from swarm.domain.events import MembershipEvent
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Advert, Endpoint, NodeStatus, PeerInfo
+from swarm.membership.log import MembershipLog
 from swarm.membership.settings import MembershipSettings
-from swarm.membership.table import LARGEST_SWARM, PeerTable, Probe
+from swarm.membership.table import PeerTable, Probe
 from swarm.ports.clock import Clock
 from swarm.ports.peer_link import PeerLink, PeerRefused
-from swarm.wire.codec import PROTOCOL_VERSION
-
-logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
 """Ten looks a second; a hint waits no longer than this for its probe."""
@@ -40,16 +37,14 @@ class Membership:
         self._table = PeerTable(status().node, settings)
         self._subscribers: list[Callable[[MembershipEvent], None]] = []
         self._probing = 0
-        self._unwarned: set[Endpoint] = set()
-        """Configured addresses that have not failed yet: the operator is told of the first failure of each."""
-        self._not_understood: set[NodeId] = set()
+        self._log = MembershipLog()
 
     def heard_of(self, advert: Advert) -> None:
         self._table.heard_of(advert, self._clock.now())
 
     def add_static(self, endpoints: Iterable[Endpoint]) -> None:
         others = [endpoint for endpoint in endpoints if endpoint not in self._own_endpoints]
-        self._unwarned.update(others)
+        self._log.expect(others)
         self._table.add_static(others, self._clock.now())
 
     def said_goodbye(self, node: NodeId) -> None:
@@ -87,46 +82,17 @@ class Membership:
         try:
             status = await self._link.probe(probe.endpoint, probe.timeout_s)
         except PeerError as error:
-            self._warn_of_failure(probe.endpoint, error)
+            self._log.failure(probe.endpoint, error)
             self._publish(self._table.failed(probe, isinstance(error, PeerRefused), self._clock.now()))
         else:
             now = self._clock.now()
-            self._warn_of_protocol(probe.endpoint, status)
+            self._log.answer(probe.endpoint, status)
             self._publish(self._table.answered(probe, status, now - probe.started_at, now))
         finally:
             self._probing -= 1
 
     def _publish(self, events: Iterable[MembershipEvent]) -> None:
         for event in events:
-            _log(event)
+            self._log.event(event)
             for subscriber in self._subscribers:
                 subscriber(event)
-
-    def _warn_of_failure(self, endpoint: Endpoint, error: PeerError) -> None:
-        if endpoint in self._unwarned:
-            self._unwarned.discard(endpoint)
-            fields = {"endpoint": str(endpoint), "problem": str(error)}
-            logger.warning("a configured peer does not answer; it is tried for ever", extra={"fields": fields})
-
-    def _warn_of_protocol(self, endpoint: Endpoint, status: NodeStatus) -> None:
-        if status.protocol == PROTOCOL_VERSION:
-            self._not_understood.discard(status.node)
-        elif status.node not in self._not_understood and len(self._not_understood) < LARGEST_SWARM:
-            self._not_understood.add(status.node)
-            fields = {"endpoint": str(endpoint), "theirs": status.protocol, "ours": PROTOCOL_VERSION}
-            logger.warning("a peer speaks another protocol; install the same version on both", extra={"fields": fields})
-
-
-def _log(event: MembershipEvent) -> None:
-    peer = event.peer
-    fields: dict[str, object] = {"peer": peer.node, "endpoint": str(peer.endpoint)}
-    match event:
-        case PeerJoined():
-            name = peer.status.name if peer.status else ""
-            logger.info("peer joined", extra={"fields": {**fields, "name": name}})
-        case PeerLeft():
-            logger.info("peer left", extra={"fields": {**fields, "reason": event.reason}})
-        case PeerSuspected():
-            logger.info("peer is silent", extra={"fields": fields})
-        case PeerChanged():
-            logger.debug("peer changed", extra={"fields": fields})

@@ -201,7 +201,7 @@ class PeerTable:
         due = [
             peer
             for peer in self._peers.values()
-            if now >= peer.next_at and True
+            if now >= peer.next_at and (peer.suspected or peer.endpoint not in self._in_flight)
         ]
         return sorted(due, key=lambda peer: peer.next_at)
 

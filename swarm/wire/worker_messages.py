@@ -43,6 +43,8 @@ class LoadModel:
     """0 takes any free port."""
     identity_path: str
     """Where the libp2p key is kept."""
+    node: str
+    """This node's id, by which others call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Generated:
     completion_tokens: int = 0
     route: Literal["local", "chain"] = "local"
     servers: tuple[str, ...] = ()
-    """libp2p ids of the other nodes on the route, in order; last piece only."""
+    """The other nodes on the route, in order: their ids, or libp2p ids where they say none; last piece only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class ChainDoor:
         from swarm.worker.chain.node import Address, open_chain_node
 
         assert command.chain_host is not None
-        address = Address(command.chain_host, command.chain_port, command.identity_path)
+        address = Address(command.chain_host, command.chain_port, command.identity_path, command.node)
         loop = self._held.enter_context(ChainLoop())
         manager = open_chain_node(model, address, self._changed)
         node = loop.call(manager.__aenter__(), OPEN_S)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +42,8 @@ class Address:
     host: str
     port: int
     identity_path: str
+    node: str
+    """This node's id, announced beside its blocks."""
 
     def multiaddr(self) -> str:
         kind = "ip6" if ":" in self.host else "ip4"
@@ -146,7 +148,7 @@ class ChainNode:
         found = await _get_remote_module_infos(self._directory(), self._dht, uids, None, None, True)
         spans = compute_spans(found, min_state=ServerState.ONLINE).values()
         self._offers = tuple(
-            Offer(str(span.peer_id), BlockSpan(span.start, span.end))
+            Offer(str(span.peer_id), BlockSpan(span.start, span.end), (span.server_info.public_name or "")[:64])
             for span in spans
             if str(span.peer_id) != self.server_id and span.start < span.end
         )
@@ -187,7 +189,13 @@ class ChainNode:
         if self.served is None:
             return
         span = self.served
-        info = ServerInfo(state=state, throughput=1.0, start_block=span.start, end_block=span.end)
+        info = ServerInfo(
+            state=state,
+            throughput=1.0,
+            start_block=span.start,
+            end_block=span.end,
+            public_name=self._address.node,
+        )
         uids = [self.uid(index) for index in range(span.start, span.end)]
         await _declare_active_modules(
             self._directory(), self._dht, uids, info, expiration_time=get_dht_time() + EXPIRES_AFTER_S
@@ -205,7 +213,7 @@ async def open_chain_node(
     """Starts libp2p on the LAN address, founds a DHT, and keeps it current until left.
 
     No public peer, relay, NAT mapping or reachability service is ever contacted: hivemind's defaults would use them."""
-    address = Address(address.host, free_port(address.host, address.port), address.identity_path)
+    address = replace(address, port=free_port(address.host, address.port))
     p2p = await P2P.create(
         host_maddrs=[address.multiaddr()],
         identity_path=address.identity_path,

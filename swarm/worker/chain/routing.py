@@ -18,12 +18,15 @@ class Offer:
 
     server: str | None
     span: BlockSpan
+    node: str = ""
+    """The node's own id, as it claims; empty where it says none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
     server: str | None
     span: BlockSpan
+    node: str = ""
 
 
 def missing_blocks(offers: Collection[Offer], layers: int) -> tuple[BlockSpan, ...]:
@@ -47,7 +50,7 @@ def choose_route(offers: Sequence[Offer], span: BlockSpan) -> tuple[Hop, ...] | 
     best: dict[int, tuple[float, tuple[Hop, ...]]] = {span.end: (0.0, ())}
     for start in reversed(range(span.start, span.end)):
         ways = [
-            (cost + _cost(offer, end - start), (Hop(offer.server, BlockSpan(start, end)), *hops))
+            (cost + _cost(offer, end - start), (Hop(offer.server, BlockSpan(start, end), offer.node), *hops))
             for offer in offers
             if offer.span.start <= start < offer.span.end
             for end in range(start + 1, min(offer.span.end, span.end) + 1)

@@ -82,8 +82,8 @@ class ChainSession:
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """The other nodes on the route, in order."""
-        return tuple(leg.hop.server for leg in self._legs if leg.hop.server)
+        """The other nodes on the route, in order: by their ids, or by their libp2p ids where they say none."""
+        return tuple(leg.hop.node or leg.hop.server for leg in self._legs if leg.hop.server)
 
     def step(self, hidden: torch.Tensor) -> torch.Tensor:
         """[1, tokens, hidden] after the embedding to the same before the last norm. Raises `BlocksMissing`.

@@ -69,7 +69,7 @@ def test_strangers_bytes_are_read_or_refused_and_never_raise_anything_else(data:
 
 def test_a_command_to_the_worker_survives_its_frame() -> None:
     for command in (
-        LoadModel("/m", "m", "auto", "auto", 1, 0, None, 0, "id"),
+        LoadModel("/m", "m", "auto", "auto", 1, 0, None, 0, "id", "n1"),
         Generate("1", (ChatMessage("user", "hi"),), Sampling(temperature=0)),
     ):
         frame = to_frame(command)
