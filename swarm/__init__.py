@@ -12,7 +12,6 @@ federation  FederatedSwarm: who is asked, and which answer wins
 generation  admission and the use case of answering on this node
 membership  who is in the swarm now
 wire        bytes ⇄ domain
-lifecycle   starting together, stopping together
 ports       what the core asks of the world
 domain      what the words mean
 worker      a program of its own, which holds torch, transformers, petals and hivemind

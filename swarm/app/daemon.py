@@ -11,7 +11,7 @@ from pathlib import Path
 from swarm.api.server import ApiServer
 from swarm.api.services import ApiServices
 from swarm.app.banner import Choices, banner, ready_line, serving_line
-from swarm.app.this_node import Identity, advert_of, status_of
+from swarm.app.this_node import Identity, advert_of, chain_addresses_of, status_of
 from swarm.config.settings import Settings
 from swarm.discovery.service import SwarmDiscovery
 from swarm.discovery.static_peers import static_endpoints
@@ -149,7 +149,8 @@ class Daemon:
             self._bar.show(state.progress)
             if status.can_answer and not is_ready:
                 is_ready = True
-                self._folder.write_json(self._folder.state_path.name, {LAST_MODEL: self._choice.remembered})
+                remembered = {LAST_MODEL: self._choice.remembered}
+                await asyncio.to_thread(self._folder.write_json, self._folder.state_path.name, remembered)
                 print(ready_line(status, self._api.endpoint), flush=True)
             if state.complete and state.why != told:
                 told = state.why
@@ -171,9 +172,9 @@ class Daemon:
     def _membership_changed(self, event: MembershipEvent) -> None:
         match event:
             case PeerJoined(peer) | PeerChanged(peer) if peer.status and self._shares_model(peer.status):
-                self._engine.introduce(peer.status.chain_addresses)
-            case PeerLeft(peer, _) if peer.status:
-                self._engine.forget(peer.status.chain_addresses)
+                self._engine.introduce(chain_addresses_of(peer))
+            case PeerLeft(peer, _):
+                self._engine.forget(chain_addresses_of(peer))
             case _:
                 pass
 

@@ -1,12 +1,14 @@
-"""This node as others see it: its status and its advert, made of what its parts know."""
+"""This node as others see it, and what it takes from what they say of themselves."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import swarm
 from swarm.domain.ids import BootId, NodeId
-from swarm.domain.nodes import Advert, Endpoint, NodeStatus
+from swarm.domain.nodes import Advert, Endpoint, NodeStatus, PeerInfo
 from swarm.engine.state import EngineState
 from swarm.generation.admission import Admission
 from swarm.generation.answering import AnsweringNode
@@ -67,3 +69,15 @@ def advert_of(status: NodeStatus, endpoint: Endpoint) -> Advert:
         model_id=status.model.id if status.model else "",
         hardware_summary=status.hardware,
     )
+
+
+def chain_addresses_of(peer: PeerInfo) -> tuple[str, ...]:
+    """Those at the address where the peer answers: no peer can make this node dial a third machine."""
+    claimed = peer.status.chain_addresses if peer.status else ()
+    return tuple(address for address in claimed if _is_at(address, peer.endpoint.host))
+
+
+def _is_at(multiaddress: str, host: str) -> bool:
+    with contextlib.suppress(ValueError, IndexError):  # `/ip4/192.168.1.20/tcp/…`; anything else is nonsense
+        return ip_address(multiaddress.split("/")[2]) == ip_address(host.partition("%")[0])
+    return False

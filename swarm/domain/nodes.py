@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from swarm.domain.ids import BootId, NodeId, NodeState, Standing
 
+LAYERS_LIMIT = 2**16
+"""Far above any model's; a peer that claims more is talking nonsense."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockSpan:
@@ -13,6 +16,10 @@ class BlockSpan:
 
     start: int
     end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end <= LAYERS_LIMIT:
+            raise ValueError(f"{self.start}:{self.end} is no span of layers")
 
     def __str__(self) -> str:
         return f"{self.start}:{self.end}"

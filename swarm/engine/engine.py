@@ -82,7 +82,10 @@ class Engine:
         pause_s = self._settings.restart_min_s
         while True:
             started = self._clock.now()
-            problem = await self._live()
+            try:
+                problem = await self._live()
+            except OSError as error:  # no memory, no process or no file to be had now
+                problem = f"The worker did not start: {error}"
             if self.state.state == "failed":
                 logger.error("the model cannot be loaded", extra={"fields": {"problem": problem}})
                 await asyncio.Event().wait()
@@ -150,7 +153,10 @@ class Engine:
     async def _watch(self, worker: WorkerProcess) -> str:
         while self._clock.now() - self._heard < self._settings.silence_limit_s:
             worker.send(Ping())
+            woken_at = self._clock.now() + PING_EVERY_S
             await self._clock.sleep(PING_EVERY_S)
+            # This process was stopped, or the machine asleep: the worker is not to blame for that silence.
+            self._heard += max(0.0, self._clock.now() - woken_at)
         worker.kill()
         return f"it was silent for {self._settings.silence_limit_s:g} s"
 

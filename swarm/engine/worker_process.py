@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -52,12 +53,13 @@ class WorkerProcess:
                     raise BackendError(f"The worker said something malformed: {error}") from error
 
     async def log_stderr(self) -> None:
+        """Until it is closed, whatever comes: once nobody reads it, the worker hangs as soon as the pipe is full."""
         assert self._process.stderr is not None
-        with contextlib.suppress(ValueError):  # a line longer than the stream's limit
-            async for line in self._process.stderr:
-                logger.warning(
-                    "the worker says", extra={"fields": {"line": line.decode(errors="replace").strip()[:500]}}
-                )
+        while not self._process.stderr.at_eof():
+            with contextlib.suppress(ValueError):  # a line longer than the stream's limit is dropped
+                line = (await self._process.stderr.readline()).decode(errors="replace").strip()
+                if line:
+                    logger.warning("the worker says", extra={"fields": {"line": line[:500]}})
 
     async def end(self) -> str:
         """Stops the worker, by force after `STOP_S`, and everything that it started. Says how it ended."""
@@ -86,9 +88,8 @@ def _ending(code: int) -> str:
 @contextlib.asynccontextmanager
 async def start_worker() -> AsyncIterator[WorkerProcess]:
     """A worker in a session and a temporary folder of its own; nothing of it is left when the block is left."""
-    # libp2p's sockets go there: their paths may have about 100 characters only, so the folder's must be short.
-    short = "/tmp" if os.access("/tmp", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="swarm-", dir=short, ignore_cleanup_errors=True) as folder:
+    folder = await asyncio.to_thread(_short_folder)
+    try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -103,13 +104,25 @@ async def start_worker() -> AsyncIterator[WorkerProcess]:
         try:
             yield worker
         finally:
-            ending = asyncio.ensure_future(worker.end())
-            try:
-                await asyncio.shield(ending)
-            except asyncio.CancelledError:
-                worker.kill()
-                await ending
-                raise
+            await _end(worker)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _end(worker: WorkerProcess) -> None:
+    """Also where the wait itself is cancelled: then by force."""
+    ending = asyncio.ensure_future(worker.end())
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        worker.kill()
+        await ending
+        raise
+
+
+def _short_folder() -> str:
+    """For libp2p's sockets, whose paths may have about 100 characters only."""
+    return tempfile.mkdtemp(prefix="swarm-", dir="/tmp" if os.access("/tmp", os.W_OK) else None)
 
 
 def _environment() -> dict[str, str]:

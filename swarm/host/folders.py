@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -74,10 +74,7 @@ def open_data_folder(path: Path) -> Iterator[DataFolder]:
     """
     with _open_lock_file(path) as file:
         _lock(file, path)
-        # The pid is for the message to a second daemon only: the lock itself goes with the process, however it ends.
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        _sign(file)
         yield DataFolder(path)
 
 
@@ -96,6 +93,16 @@ def _lock(file: IO[str], path: Path) -> None:
         raise ConfigError(_in_use(path, file)) from None
     except OSError as error:
         raise ConfigError(f"the data folder {path} cannot be locked: {error.strerror}; {CHOOSE_ANOTHER}") from None
+
+
+def _sign(file: IO[str]) -> None:
+    """The pid is for the message to a second daemon only: the lock itself goes with the process, however it ends.
+
+    Past the buffer of `file`, which would keep what a full disk refused and fail once more when it is closed.
+    """
+    with suppress(OSError):
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"{os.getpid()}\n".encode())
 
 
 def _in_use(path: Path, file: IO[str]) -> str:

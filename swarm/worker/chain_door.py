@@ -60,6 +60,7 @@ class ChainDoor:
         with self._lock:
             self._loop, self._node = loop, node
         loop.call(node.introduce(self._known), OPEN_S)
+        self._changed()
 
     def place(self, count: int) -> BlockSpan:
         """Where `count` blocks help most, after a short look at who is there."""

@@ -111,7 +111,7 @@ class Service:
         try:
             self._chain.open(command, checkpoint.info)
         except Exception as error:
-            if self._model and self._model.whole:
+            if self._model and self._model.whole and command.engine != "chain":
                 # It still answers by itself.
                 logger.warning("the chain did not open: %s", error)
                 return

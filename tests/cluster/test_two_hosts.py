@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.lab.daemons import Daemons, RunningDaemon, server_events, wait_until
-from tests.lab.lan import Host, Lan
+from tests.lab.lan import Host, Lan, why_not
 
 pytestmark = pytest.mark.cluster
 FEDERATED = ("--auto", "--federation")
@@ -159,6 +159,8 @@ def test_it_starts_and_answers_without_any_network(lan: Lan, daemons: Daemons) -
 
 
 def test_namespaces_leave_nothing_behind_when_their_maker_is_killed() -> None:
+    if reason := why_not():
+        pytest.skip(reason)
     code = (
         "from tests.lab.lan import Lan; import time\n"
         "with Lan(2) as lan: print(*[host.pid for host in lan.hosts], flush=True); time.sleep(60)"
@@ -166,6 +168,8 @@ def test_namespaces_leave_nothing_behind_when_their_maker_is_killed() -> None:
     maker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert maker.stdout is not None
     pids = maker.stdout.readline().split()
+    assert len(pids) == 2
+    assert all(map(_is_alive, pids))
     maker.kill()
     maker.wait()
     maker.stdout.close()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from swarm.host.clock import SystemClock
 DEMO = ModelChoice(str(demo_folder()), "swarm-demo", "for the test")
 READY_S = 60.0
 QUESTION = (ChatMessage("user", "What is 12 + 30 - 7?"),)
+ENDLESS = "9" * 60
+"""Goes on up to the end of the context."""
 
 
 @contextlib.asynccontextmanager
@@ -94,7 +97,7 @@ async def test_stop_seed_and_length_do_what_they_say(tmp_path: Path) -> None:
 async def test_a_killed_worker_fails_its_answers_and_is_started_again(tmp_path: Path) -> None:
     async with running(tmp_path, "one", blocks="none") as engine:
         await wait_until(lambda: engine.state.state == "ready")
-        deltas = engine.stream(request("1, 2, 3", temperature=2.0, max_tokens=900))
+        deltas = engine.stream(request(ENDLESS))
         await anext(deltas)
         assert engine.worker_pid is not None
         os.kill(engine.worker_pid, signal.SIGKILL)
@@ -104,6 +107,25 @@ async def test_a_killed_worker_fails_its_answers_and_is_started_again(tmp_path: 
         assert "SIGKILL" in (engine.state.problem or "")
         await wait_until(lambda: engine.state.state == "ready")
         assert text(await answer(engine, request())).endswith("35.")
+
+
+async def test_an_answer_that_nobody_reads_any_more_frees_its_slot(tmp_path: Path) -> None:
+    async with running(tmp_path, "one", blocks="none", slots=1) as engine:
+        await wait_until(lambda: engine.state.state == "ready")
+        started = time.monotonic()
+        await answer(engine, request(ENDLESS))
+        whole_s = time.monotonic() - started
+        async with contextlib.aclosing(engine.stream(request(ENDLESS))) as deltas:
+            await anext(deltas)
+        started = time.monotonic()
+        assert text(await answer(engine, request())).endswith("35.")
+        assert time.monotonic() - started < whole_s / 2
+
+
+async def test_a_node_without_blocks_waits_for_those_who_serve_them(tmp_path: Path) -> None:
+    async with running(tmp_path, "one", blocks="none", engine="chain") as engine:
+        await wait_until(lambda: engine.state.complete)
+        assert (engine.state.state, engine.state.missing) == ("waiting", (BlockSpan(0, 6),))
 
 
 async def test_a_model_that_is_not_there_is_told_and_not_tried_for_ever(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,20 @@ def test_the_lock_is_free_after_leaving(tmp_path: Path) -> None:
     for _ in range(2):
         with open_data_folder(tmp_path):
             pass
+
+
+def test_a_full_disk_does_not_keep_the_daemon_from_its_folder(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may grow: writing fails as it does on a full disk, by another number.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with open_data_folder(tmp_path) as folder:
+            assert folder.path == tmp_path
+            with pytest.raises(OSError, match="File too large"):
+                folder.write_json("state.json", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == ["daemon.lock"]
 
 
 def test_a_folder_that_cannot_be_made_names_the_way_out(tmp_path: Path) -> None:

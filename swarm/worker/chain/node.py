@@ -19,8 +19,9 @@ from petals.data_structures import ServerInfo, ServerState
 from petals.utils.dht import _declare_active_modules, _get_remote_module_infos, compute_spans
 
 from swarm.domain.nodes import BlockSpan, ModelInfo
+from swarm.worker.chain.cache_budget import SpanCache
 from swarm.worker.chain.routing import Offer, missing_blocks
-from swarm.worker.chain.serving import BlockHandler, ServedBlock, SpanCache, SpanPool
+from swarm.worker.chain.serving import BlockHandler, ServedBlock, SpanPool
 from swarm.worker.families.blocks import Blocks
 
 logger = logging.getLogger(__name__)
@@ -98,27 +99,24 @@ class ChainNode:
 
     async def introduce(self, addresses: Sequence[str]) -> None:
         """Merges our DHT with those of other nodes, whenever both were founded. Idempotent; never raises."""
-        for text in addresses:
-            with contextlib.suppress(ValueError):
-                await self._meet(Multiaddr(text))
+        await asyncio.gather(*map(self._meet, addresses))
         if addresses:
             await self._announce(ServerState.ONLINE)
             await self.refresh()
 
-    async def _meet(self, address: Multiaddr) -> None:
-        server = PeerID.from_base58(address["p2p"])
-        if str(server) == self.server_id:
-            return
-        self._gone.discard(str(server))
+    async def _meet(self, text: str) -> None:
         try:
+            address = Multiaddr(text)
+            server = PeerID.from_base58(address["p2p"])
+            if str(server) == self.server_id:
+                return
+            self._gone.discard(str(server))
             await asyncio.wait_for(self.p2p._client.connect(server, [Multiaddr(str(address).rsplit("/p2p/", 1)[0])]), 5)
             # strict=False: clocks that differ by more than 3 s are warned about, not refused.
             await self._dht.protocol.call_ping(server, validate=True, strict=False)
             await self._dht.find_nearest_nodes([self._dht.node_id])
         except Exception as error:
-            logger.warning(
-                "could not meet a node's DHT", extra={"fields": {"address": str(address), "error": str(error)}}
-            )
+            logger.warning("could not meet a node's DHT", extra={"fields": {"address": text, "error": str(error)}})
 
     async def forget(self, addresses: Sequence[str]) -> None:
         """The daemon knows that these nodes are gone: before their records expire, and while steps wait for them."""

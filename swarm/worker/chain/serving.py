@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -14,12 +15,12 @@ from hivemind.utils.tensor_descr import BatchTensorDescriptor
 from petals.data_structures import UID_DELIMITER, InferenceMetadata
 from petals.server.backend import TransformerBackend
 from petals.server.handler import TransformerConnectionHandler
-from petals.server.memory_cache import AllocationFailed
 from petals.server.task_prioritizer import DummyTaskPrioritizer
 from petals.utils.convert_block import QuantType
 from petals.utils.misc import is_dummy
 
 from swarm.domain.nodes import BlockSpan
+from swarm.worker.chain.cache_budget import SpanCache
 from swarm.worker.families.blocks import Blocks, LayerCache
 
 logger = logging.getLogger(__name__)
@@ -31,27 +32,6 @@ BATCH_LIMIT = 8
 """Sequences in one session; more is refused before anything is allocated."""
 SERVED_CALLS = frozenset({"rpc_inference", "rpc_info"})
 """Forward and backward are free compute for anybody, and pushes are broken in Petals 2.2 (petals #550)."""
-
-
-class SpanCache:
-    """Accounts for the attention caches of all sessions, so that together they stay within a budget."""
-
-    def __init__(self, budget_bytes: int) -> None:
-        self.budget_bytes, self.used_bytes = budget_bytes, 0
-
-    @property
-    def bytes_left(self) -> int:
-        return self.budget_bytes - self.used_bytes
-
-    @contextlib.contextmanager
-    def reserved(self, size_bytes: int) -> Any:
-        if size_bytes > self.bytes_left:
-            raise AllocationFailed(f"attention cache is full: {size_bytes} bytes asked, {self.bytes_left} left")
-        self.used_bytes += size_bytes
-        try:
-            yield
-        finally:
-            self.used_bytes -= size_bytes
 
 
 class SpanPool:
@@ -98,10 +78,6 @@ class ServedBlock(TransformerBackend):
             self.kwargs_schema,
         )
 
-    @property
-    def bytes_per_token(self) -> int:
-        return next(iter(self.cache_bytes_per_token.values()))
-
     def get_info(self) -> dict[str, Any]:
         return {
             "args_schema": self.args_schema,
@@ -116,6 +92,7 @@ class BlockHandler(TransformerConnectionHandler):
     def __init__(self, blocks: dict[str, ServedBlock], prefix: str, max_tokens: int) -> None:
         self.module_backends, self.dht_prefix = blocks, prefix
         self.adapters: tuple[str, ...] = ()
+        self.dht = SimpleNamespace(client_mode=False)  # all that the handler asks of it, in rpc_info
         self.inference_max_length = max_tokens
         self.request_timeout, self.session_timeout, self.step_timeout = STEP_S, SESSION_S, STEP_S
         self.quant_type = QuantType.NONE
@@ -146,9 +123,8 @@ class BlockHandler(TransformerConnectionHandler):
     ) -> AsyncIterator[list[tuple[LayerCache]]]:
         if not 1 <= batch_size <= BATCH_LIMIT:
             raise ValueError(f"a session may hold 1 to {BATCH_LIMIT} sequences, not {batch_size}")
-        size = sum(backend.bytes_per_token for backend in backends) * batch_size * max_length
-        with backends[0].memory_cache.reserved(size):
-            yield [(LayerCache(max_length),) for _ in backends]
+        with backends[0].memory_cache.session() as reserve:
+            yield [(LayerCache(max_length, reserve),) for _ in backends]
 
     def _log_request(self, method: str, *_: Any, **__: Any) -> None:
         logger.debug("chain call", extra={"fields": {"method": method}})

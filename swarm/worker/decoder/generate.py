@@ -15,6 +15,9 @@ from swarm.worker.decoder.steppers import Stepper
 from swarm.worker.decoder.stops import StopFinder
 from swarm.worker.failures import Cancelled
 
+PROMPT_PIECE_TOKENS = 512
+"""A prompt is read in such pieces, so that a cancel does not wait for the rest of a long one."""
+
 
 class _Answer:
     """The text so far: what may be shown, what is held back, and how many tokens stand for it."""
@@ -73,10 +76,11 @@ def generate(
     answer = _Answer(command, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True)))
     reason: FinishReason = "length"
     with open_stepper(len(prompt) + limit) as stepper:
-        logits = stepper.step(prompt)
+        for start in range(0, len(prompt), PROMPT_PIECE_TOKENS):
+            _raise_if(cancelled)
+            logits = stepper.step(prompt[start : start + PROMPT_PIECE_TOKENS])
         while not answer.stopped:
-            if cancelled.is_set():
-                raise Cancelled
+            _raise_if(cancelled)
             token, logprob = sampler.choose(logits)
             answer.count(logprob)
             if token in ends:
@@ -89,3 +93,8 @@ def generate(
             if not answer.stopped:
                 logits = stepper.step([token])
         yield answer.finish(reason, len(prompt), stepper)
+
+
+def _raise_if(cancelled: threading.Event) -> None:
+    if cancelled.is_set():
+        raise Cancelled

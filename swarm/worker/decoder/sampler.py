@@ -6,6 +6,9 @@ import torch
 
 from swarm.domain.generation import Sampling
 
+SMALLEST_TEMPERATURE = 1e-6
+"""Below this a draw would be the most likely token anyway, and dividing by it overflows."""
+
 
 class Sampler:
     """Chooses tokens for one answer. The same seed and logits give the same tokens."""
@@ -21,7 +24,8 @@ class Sampler:
     def choose(self, logits: torch.Tensor) -> tuple[int, float]:
         """A token for [vocabulary] logits, and its natural-log probability at temperature 1."""
         logits = logits.float().cpu()
-        token = int(logits.argmax()) if self._temperature == 0 else self._draw(logits / self._temperature)
+        greedy = self._temperature < SMALLEST_TEMPERATURE
+        token = int(logits.argmax()) if greedy else self._draw(logits / self._temperature)
         return token, float(torch.log_softmax(logits, dim=-1)[token])
 
     def _draw(self, logits: torch.Tensor) -> int:

@@ -7,7 +7,8 @@ span: position ids, attention masks by layer type, rotary embeddings.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,8 +27,9 @@ class LayerCache:
 
     is_compileable = False
 
-    def __init__(self, max_tokens: int) -> None:
-        self.max_tokens, self.past = max_tokens, 0
+    def __init__(self, max_tokens: int, reserve: Callable[[int], None] = lambda _: None) -> None:
+        """`reserve` is told how many bytes more are about to be held; it raises where there are none left."""
+        self.max_tokens, self.past, self._reserve = max_tokens, 0, reserve
         self.keys: torch.Tensor | None = None
         self.values: torch.Tensor | None = None
         self.updates = 0
@@ -56,7 +58,9 @@ class LayerCache:
         if held is not None and end <= held.shape[2]:
             return held
         capacity = min(self.max_tokens, max(end, FIRST_CAPACITY, 0 if held is None else 2 * held.shape[2]))
-        room = new.new_empty(*new.shape[:2], max(capacity, end), new.shape[3])
+        shape = (*new.shape[:2], max(capacity, end), new.shape[3])
+        self._reserve(math.prod(shape) * new.element_size() - (0 if held is None else held.nbytes))
+        room = new.new_empty(shape)
         if held is not None:
             room[:, :, : self.past] = held[:, :, : self.past]
         return room

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 
@@ -95,11 +95,11 @@ def open_checkpoint(path: str, model_id: str) -> Checkpoint:
 def _from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=HUB_FILES))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+    except (HfHubHTTPError, OSError, ValueError) as error:
         raise LoadFailure(
             f"{name!r} is neither a folder here nor a model that the hub gave us ({_first_line(error)}); "
             "name a folder with --model, or check the name and the connection",
-            permanent=not isinstance(error, LocalEntryNotFoundError),
+            permanent=isinstance(error, RepositoryNotFoundError | ValueError),
         ) from error
 
 

@@ -7,9 +7,11 @@ import pytest
 import tokenizers
 import torch
 import transformers
+from huggingface_hub.errors import HFValidationError
 
 from swarm.domain.nodes import BlockSpan
 from swarm.worker.failures import LoadFailure
+from swarm.worker.families import checkpoint
 from swarm.worker.families.blocks import LayerCache
 from swarm.worker.families.checkpoint import layer_of, open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
@@ -128,3 +130,19 @@ def test_what_is_no_checkpoint_is_refused_with_the_reason(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(LoadFailure, match=message):
         open_checkpoint(str(tmp_path), "broken")
+
+
+@pytest.mark.parametrize(
+    ("error", "permanent"),
+    [(ConnectionError("reset by peer"), False), (HFValidationError("a b: no such name"), True)],
+)
+def test_a_download_that_broke_off_may_be_tried_again_and_a_wrong_name_not(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, permanent: bool
+) -> None:
+    def snapshot_download(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(checkpoint, "snapshot_download", snapshot_download)
+    with pytest.raises(LoadFailure, match="org/name") as failure:
+        open_checkpoint("org/name", "name")
+    assert failure.value.permanent == permanent

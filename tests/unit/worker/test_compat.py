@@ -65,3 +65,22 @@ def test_each_name_is_where_the_bridge_takes_it_from() -> None:
         "    for name in names: getattr(importlib.import_module(module), name)"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_petals_client_is_told_how_much_room_there_is() -> None:
+    done = run(
+        "from swarm.worker import compat; compat.prepare()\n"
+        "import asyncio, torch\n"
+        "from types import SimpleNamespace\n"
+        "from hivemind.proto.runtime_pb2 import ExpertUID\n"
+        "from hivemind.utils.serializer import MSGPackSerializer\n"
+        "from swarm.worker.chain.serving import BlockHandler, ServedBlock, SpanCache\n"
+        "blocks = SimpleNamespace(dtype=torch.float32, device=torch.device('cpu'), layers=[0],\n"
+        "    config=SimpleNamespace(hidden_size=8), cache_bytes_per_token=64)\n"
+        "async def ask():\n"
+        "    handler = BlockHandler({'swarm.0': ServedBlock('swarm.0', blocks, None, SpanCache(640))}, 'swarm', 9)\n"
+        "    reply = await handler.rpc_info(ExpertUID(uid='swarm.0'), None)\n"
+        "    print(MSGPackSerializer.loads(reply.serialized_info)['cache_tokens_available'])\n"
+        "asyncio.run(ask())"
+    )
+    assert done.stdout.strip() == "10", done.stdout + done.stderr

@@ -17,6 +17,10 @@ def test_temperature_zero_takes_the_most_likely_token() -> None:
     assert logprob == pytest.approx(math.log(torch.softmax(LOGITS, 0)[1]), abs=1e-5)
 
 
+def test_a_temperature_close_to_zero_takes_the_most_likely_token_too() -> None:
+    assert [Sampler(Sampling(temperature=warm)).choose(LOGITS)[0] for warm in (1e-5, 1e-40, 5e-324)] == [1, 1, 1]
+
+
 def test_the_same_seed_gives_the_same_tokens() -> None:
     def drawn(seed: int) -> list[int]:
         sampler = Sampler(Sampling(seed=seed))

@@ -1,1 +1,0 @@
-"""Starting together, stopping together."""

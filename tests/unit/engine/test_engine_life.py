@@ -1,0 +1,105 @@
+"""The engine goes on, whatever becomes of its worker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from swarm.domain.ids import NodeId
+from swarm.engine import engine as module
+from swarm.engine.engine import Engine, EnginePlace
+from swarm.engine.model_choice import ModelChoice
+from swarm.engine.settings import EngineSettings
+from swarm.engine.state import EngineState
+from tests.fakes.clock import ManualClock, settle
+
+
+class SilentWorker:
+    """Starts, and says nothing."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+
+    def send(self, command: object) -> None:
+        pass
+
+    def kill(self) -> None:
+        self.ended.set()
+
+    async def events(self) -> AsyncIterator[Any]:
+        await self.ended.wait()
+        return
+        yield
+
+    async def log_stderr(self) -> None:
+        pass
+
+    async def wait(self) -> str:
+        await self.ended.wait()
+        return "it was ended by SIGKILL"
+
+
+class LateClock(ManualClock):
+    """Its sleepers can be woken too late, as after this machine's own sleep."""
+
+    def jump(self, seconds: float) -> None:
+        self._now += seconds
+
+
+@asynccontextmanager
+async def running(clock: ManualClock, states: list[EngineState]) -> AsyncIterator[None]:
+    place = EnginePlace(NodeId("n"), None, "key")
+    engine = Engine(EngineSettings(silence_limit_s=60), ModelChoice("", "demo", ""), place, clock, states.append)
+    task = asyncio.create_task(engine.run())
+    try:
+        await settle()
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_worker_that_cannot_be_started_is_told_and_tried_again_with_longer_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start_worker() -> None:
+        raise BlockingIOError(11, "no process to be had")
+
+    monkeypatch.setattr(module, "start_worker", start_worker)
+    clock, states = ManualClock(), list[EngineState]()
+    async with running(clock, states):
+        await clock.advance(3.5)
+    assert [state.problem and state.problem.rpartition("again in ")[2] for state in states] == ["1 s", "2 s", "4 s"]
+    assert "no process to be had" in states[-1].why_not()
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> SilentWorker:
+    worker = SilentWorker()
+
+    @asynccontextmanager
+    async def start_worker() -> AsyncIterator[SilentWorker]:
+        yield worker
+
+    monkeypatch.setattr(module, "start_worker", start_worker)
+    return worker
+
+
+async def test_a_silent_worker_is_ended(worker: SilentWorker) -> None:
+    clock = LateClock()
+    async with running(clock, []):
+        await clock.advance(59)
+        assert not worker.ended.is_set()
+        await clock.advance(2)
+        assert worker.ended.is_set()
+
+
+async def test_the_time_in_which_this_process_was_stopped_is_no_silence_of_the_worker(worker: SilentWorker) -> None:
+    clock = LateClock()
+    async with running(clock, []):
+        clock.jump(3600)
+        await clock.advance(10)
+        assert not worker.ended.is_set()
