@@ -149,14 +149,19 @@ class Daemon:
             self._bar.show(state.progress)
             if status.can_answer and not is_ready:
                 is_ready = True
-                remembered = {LAST_MODEL: self._choice.remembered}
-                await asyncio.to_thread(self._folder.write_json, self._folder.state_path.name, remembered)
+                await asyncio.to_thread(self._remember_model)
                 print(ready_line(status, self._api.endpoint), flush=True)
             if state.complete and state.why != told:
                 told = state.why
                 self._say(serving_line(status, told))
             await discovery.update(advert_of(status, self._api.endpoint))
             await self._changed.wait()
+
+    def _remember_model(self) -> None:
+        try:
+            self._folder.write_json(self._folder.state_path.name, {LAST_MODEL: self._choice.remembered})
+        except OSError as error:  # a full disk must not end a node that can answer
+            logger.warning("the model is not remembered for the next start", extra={"fields": {"problem": str(error)}})
 
     def _say(self, text: str) -> None:
         self._bar.show(None)

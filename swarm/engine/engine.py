@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 Answer = Generated | GenerationFailed
 PING_EVERY_S = 5.0
+IMPORT_PATIENCE = 5
 STEADY_S = 60.0
 """A worker that lived this long is started again without a longer pause."""
 
@@ -151,14 +152,18 @@ class Engine:
         return "it closed its pipe"
 
     async def _watch(self, worker: WorkerProcess) -> str:
-        while self._clock.now() - self._heard < self._settings.silence_limit_s:
+        while self._clock.now() - self._heard < self._silence_limit_s():
             worker.send(Ping())
             woken_at = self._clock.now() + PING_EVERY_S
             await self._clock.sleep(PING_EVERY_S)
             # This process was stopped, or the machine asleep: the worker is not to blame for that silence.
             self._heard += max(0.0, self._clock.now() - woken_at)
         worker.kill()
-        return f"it was silent for {self._settings.silence_limit_s:g} s"
+        return f"it was silent for {self._silence_limit_s():g} s"
+
+    def _silence_limit_s(self) -> float:
+        """Longer before its first word: it imports torch first, which takes minutes from a slow card."""
+        return self._settings.silence_limit_s * (IMPORT_PATIENCE if self.state.state == "starting" else 1)
 
     def _become(self, state: EngineState) -> None:
         if state != self.state:

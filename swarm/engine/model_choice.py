@@ -20,11 +20,14 @@ class ModelChoice:
     path: str
     id: str
     why: str
+    from_cache: bool = False
 
     @property
     def remembered(self) -> str:
-        """What finds it again at the next start; the demo model's folder may have moved by then."""
-        return "demo" if self.id == DEMO_ID else self.path
+        """What finds it again at the next start, when the demo's folder or the cached revision may be another."""
+        if self.id == DEMO_ID:
+            return "demo"
+        return self.id if self.from_cache else self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +42,29 @@ def demo_folder() -> Path:
 
 
 def choose_model(wanted: str, last_used: str | None, hub_cache: Path, free_bytes: int) -> ModelChoice:
-    """`wanted` as in the settings. A model that is gone since it was last used is passed over."""
+    """`wanted` as in the settings. What nobody asked for is taken from this machine as it is, without the hub."""
     if wanted != "auto":
         return _named(wanted, "as asked")
-    if last_used and (_is_local(last_used) or any(model.name == last_used for model in cached_models(hub_cache))):
-        return _named(last_used, "used last time")
-    fitting = [model for model in cached_models(hub_cache) if model.size_bytes <= free_bytes * MEMORY_SHARE]
+    cached = cached_models(hub_cache)
+    if last_used and (again := _again(last_used, cached)):
+        return again
+    fitting = [model for model in cached if model.size_bytes <= free_bytes * MEMORY_SHARE]
     if fitting:
         largest = max(fitting, key=lambda model: (model.size_bytes, model.name))
-        return ModelChoice(largest.name, largest.name, "the largest model in the cache that fits in half of the memory")
+        return _from_cache(largest, "the largest model in the cache that fits in half of the memory")
     return _named("demo", "no other model is configured or in the cache")
+
+
+def _again(last_used: str, cached: list[CachedModel]) -> ModelChoice | None:
+    """None where it is gone."""
+    why = "used last time"
+    if last_used in ("demo", DEMO_ID) or Path(last_used).expanduser().is_dir():
+        return _named(last_used, why)
+    return next((_from_cache(model, why) for model in cached if model.name == last_used), None)
+
+
+def _from_cache(model: CachedModel, why: str) -> ModelChoice:
+    return ModelChoice(str(model.folder), model.name, why, from_cache=True)
 
 
 def _named(name: str, why: str) -> ModelChoice:
@@ -62,10 +78,6 @@ def _named(name: str, why: str) -> ModelChoice:
     )
 
 
-def _is_local(name: str) -> bool:
-    return name in ("demo", DEMO_ID) or Path(name).expanduser().is_dir()
-
-
 def cached_models(hub_cache: Path) -> list[CachedModel]:
     """Decoder-only checkpoints in Hugging Face's cache (`models--ORG--NAME/snapshots/REVISION`)."""
     if not hub_cache.is_dir():
@@ -76,11 +88,22 @@ def cached_models(hub_cache: Path) -> list[CachedModel]:
 def _complete(hub_cache: Path) -> Iterator[CachedModel]:
     for entry in hub_cache.glob("models--*"):
         for folder in entry.glob("snapshots/*"):
-            weights = list(folder.glob("*.safetensors"))
+            weights = _weight_files(folder)
             if weights and _is_decoder_only(folder / "config.json") and all(file.exists() for file in weights):
                 name = entry.name.removeprefix("models--").replace("--", "/")
                 yield CachedModel(name, folder, sum(file.stat().st_size for file in weights))
                 break
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """By the index where there is one: a download that was broken off has only some of them."""
+    index = folder / "model.safetensors.index.json"
+    if not index.exists():
+        return list(folder.glob("*.safetensors"))
+    try:
+        return [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return []
 
 
 def _is_decoder_only(config: Path) -> bool:

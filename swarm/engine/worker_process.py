@@ -15,7 +15,7 @@ from pathlib import Path
 
 from swarm.domain.errors import BackendError
 from swarm.wire.codec import MalformedMessage
-from swarm.wire.worker_messages import FRAME_LIMIT, HEADER, Command, Event, Stop, from_body, to_frame
+from swarm.wire.worker_messages import FOLDER_PREFIX, FRAME_LIMIT, HEADER, Command, Event, Stop, from_body, to_frame
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ async def _end(worker: WorkerProcess) -> None:
 
 def _short_folder() -> str:
     """For libp2p's sockets, whose paths may have about 100 characters only."""
-    return tempfile.mkdtemp(prefix="swarm-", dir="/tmp" if os.access("/tmp", os.W_OK) else None)
+    return tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir="/tmp" if os.access("/tmp", os.W_OK) else None)
 
 
 def _environment() -> dict[str, str]:

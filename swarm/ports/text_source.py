@@ -12,8 +12,8 @@ class TextSource(Protocol):
     """Something that answers a request: the local model, a chain of blocks, another node, a federation.
 
     Exactly one delta, the last, carries the finish reason, the usage and the provenance. Closing the generator early
-    frees all that the request held, here and on other nodes. `RequestError` and `Unavailable` are raised before the
-    first delta; `PeerError` and `BackendError` may come at any point.
+    frees all that the request held, here and on other nodes. `RequestError` is raised before the first delta;
+    `Unavailable` mostly is; `PeerError` and `BackendError` may come at any point.
     """
 
     def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]: ...

@@ -20,6 +20,8 @@ from swarm.domain.nodes import BlockSpan, ModelInfo
 from swarm.wire.codec import MalformedMessage, from_plain, to_plain
 
 HEADER = struct.Struct(">I")
+FOLDER_PREFIX = "swarm-"
+"""Of the worker's own temporary folder, which the daemon makes and names to it as TMPDIR."""
 FRAME_LIMIT = 64 * 2**20
 """Bytes; a longer frame is a bug or a torn stream."""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from typing import BinaryIO
 
 from swarm.wire.worker_messages import (
+    FOLDER_PREFIX,
     HEADER,
     Cancel,
     Command,
@@ -77,7 +80,15 @@ def main() -> int:
                     channel.send(Pong())
                 case Stop():
                     break
+    _remove_own_folder()
     return 0
+
+
+def _remove_own_folder() -> None:
+    """A daemon that was killed cannot do it."""
+    folder = tempfile.gettempdir()
+    if os.path.basename(folder).startswith(FOLDER_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _private_stdio() -> Channel:

@@ -62,6 +62,8 @@ class ChainNode:
         self.server_id = str(p2p.peer_id)
         self.served: BlockSpan | None = None
         self._gone: set[str] = set()
+        self._unmet: set[str] = set()
+        """Addresses that did not answer yet; tried again until they are forgotten."""
         self._offers: tuple[Offer, ...] = ()
         self._missing: tuple[BlockSpan, ...] = (BlockSpan(0, model.layers),)
         self._waiting: dict[str, set[asyncio.Task[Any]]] = {}
@@ -99,30 +101,39 @@ class ChainNode:
 
     async def introduce(self, addresses: Sequence[str]) -> None:
         """Merges our DHT with those of other nodes, whenever both were founded. Idempotent; never raises."""
-        await asyncio.gather(*map(self._meet, addresses))
-        if addresses:
+        met = await asyncio.gather(*map(self._meet, addresses))
+        for address, is_met in zip(addresses, met, strict=True):
+            (self._unmet.discard if is_met else self._unmet.add)(address)
+        if any(met):
             await self._announce(ServerState.ONLINE)
             await self.refresh()
 
-    async def _meet(self, text: str) -> None:
+    async def _meet(self, text: str) -> bool:
+        """False where another try may help."""
         try:
             address = Multiaddr(text)
             server = PeerID.from_base58(address["p2p"])
             if str(server) == self.server_id:
-                return
+                return True
             self._gone.discard(str(server))
             await asyncio.wait_for(self.p2p._client.connect(server, [Multiaddr(str(address).rsplit("/p2p/", 1)[0])]), 5)
             # strict=False: clocks that differ by more than 3 s are warned about, not refused.
             await self._dht.protocol.call_ping(server, validate=True, strict=False)
             await self._dht.find_nearest_nodes([self._dht.node_id])
+        except (LookupError, ValueError):
+            logger.warning("a node's DHT address is not understood", extra={"fields": {"address": text}})
+            return True
         except Exception as error:
             logger.warning("could not meet a node's DHT", extra={"fields": {"address": text, "error": str(error)}})
+            return False
+        return True
 
     async def forget(self, addresses: Sequence[str]) -> None:
         """The daemon knows that these nodes are gone: before their records expire, and while steps wait for them."""
         for text in addresses:
             server = text.rsplit("/p2p/", 1)[-1]
             self._gone.add(server)
+            self._unmet.discard(text)
             for waiting in tuple(self._waiting.get(server, ())):
                 waiting.cancel()
         self._note_coverage()
@@ -172,6 +183,7 @@ class ChainNode:
                 if loop.time() - announced >= ANNOUNCE_EVERY_S:
                     await self._announce(ServerState.ONLINE)
                     announced = loop.time()
+                    await self.introduce(tuple(self._unmet))
                 await self.refresh()
             except Exception:
                 logger.warning("the DHT did not answer; trying again", exc_info=True)

@@ -112,6 +112,13 @@ class BlockHandler(TransformerConnectionHandler):
         # The base class would register the calls under our own class name, where no client looks.
         return TransformerConnectionHandler._get_handle_name(namespace, method_name)
 
+    def _check_uids(self, uids: str) -> tuple[str, ...]:
+        checked: tuple[str, ...] = super()._check_uids(uids)
+        numbers = [int(uid.rsplit(UID_DELIMITER, 1)[1]) for uid in checked]
+        if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+            raise ValueError(f"the blocks of a request must follow each other: {numbers}")
+        return checked
+
     @contextlib.asynccontextmanager
     async def _allocate_cache(
         self,

@@ -102,10 +102,10 @@ class ChainSession:
                 self._replace(index, str(error), give_up)
         return hidden[:, -tokens:]
 
-    def _open(self, span: BlockSpan) -> list[_Leg]:
+    def _open(self, span: BlockSpan, why: str = "") -> list[_Leg]:
         route = choose_route(self._routes.offers(frozenset(self._failed)), span)
         if route is None:
-            raise BlocksMissing(_lacking(self._routes.missing or (span,)))
+            raise BlocksMissing(_lacking(self._routes.missing) or f"Blocks {span} failed where they are served: {why}")
         return [_Leg(hop, self._open_runner(hop)) for hop in route]
 
     def _replace(self, index: int, why: str, give_up: float) -> None:
@@ -119,7 +119,7 @@ class ChainSession:
             self._failed.add(lost.hop.server)
         while True:
             try:
-                self._legs[index : index + 1] = self._open(lost.hop.span)
+                self._legs[index : index + 1] = self._open(lost.hop.span, why)
                 return
             except BlocksMissing:
                 if time.monotonic() >= give_up:
@@ -129,5 +129,7 @@ class ChainSession:
 
 
 def _lacking(missing: tuple[BlockSpan, ...]) -> str:
+    if not missing:
+        return ""
     spans = ", ".join(map(str, missing))
     return f"Blocks {spans} are served by no node; start one more node with --blocks {missing[0]}"

@@ -50,6 +50,19 @@ def test_a_named_folder_is_called_by_its_name_and_a_hub_name_by_itself(tmp_path:
     assert choose_model("org/name", None, tmp_path, 0).path == "org/name"
 
 
+def test_a_cached_model_is_read_where_it_is_and_remembered_by_name(cache: Path) -> None:
+    chosen = choose_model("auto", None, cache, 1_000)
+    assert chosen.path.startswith(str(cache))
+    assert chosen.remembered == "org/small"
+
+
+def test_a_model_whose_download_was_broken_off_is_passed_over(cache: Path) -> None:
+    folder = cache / "models--org--large" / "snapshots" / "abc"
+    shards = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(shards))
+    assert [model.name for model in cached_models(cache)] == ["org/small"]
+
+
 def test_a_broken_config_in_the_cache_is_passed_over(cache: Path) -> None:
     (cache / "models--org--large" / "snapshots" / "abc" / "config.json").write_text("{")
     assert [model.name for model in cached_models(cache)] == ["org/small"]
