@@ -13,14 +13,16 @@ from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice
 from swarm.engine.settings import EngineSettings
 from swarm.engine.state import EngineState
+from swarm.wire.worker_messages import Hardware
 from tests.fakes.clock import ManualClock, settle
 
 
 class SilentWorker:
-    """Starts, and says nothing."""
+    """Says what torch sees, and then nothing; or nothing at all."""
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
+        self.first_words = [Hardware("cpu", "2 cores", 0, "2.13")]
 
     def send(self, command: object) -> None:
         pass
@@ -29,9 +31,9 @@ class SilentWorker:
         self.ended.set()
 
     async def events(self) -> AsyncIterator[Any]:
+        for word in self.first_words:
+            yield word
         await self.ended.wait()
-        return
-        yield
 
     async def log_stderr(self) -> None:
         pass
@@ -94,6 +96,16 @@ async def test_a_silent_worker_is_ended(worker: SilentWorker) -> None:
         await clock.advance(59)
         assert not worker.ended.is_set()
         await clock.advance(2)
+        assert worker.ended.is_set()
+
+
+async def test_a_worker_that_still_imports_torch_is_given_more_time(worker: SilentWorker) -> None:
+    worker.first_words.clear()
+    clock = LateClock()
+    async with running(clock, []):
+        await clock.advance(290)
+        assert not worker.ended.is_set()
+        await clock.advance(20)
         assert worker.ended.is_set()
 
 
