@@ -16,6 +16,7 @@ from swarm.config.settings import Settings
 from swarm.discovery.service import SwarmDiscovery
 from swarm.discovery.static_peers import static_endpoints
 from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft
+from swarm.domain.ids import NodeId
 from swarm.domain.nodes import NodeStatus
 from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice, choose_model
@@ -59,11 +60,13 @@ class Daemon:
             settings.federation.instances,
         )
         self._changed = asyncio.Event()
+        self._chain_addresses: dict[NodeId, tuple[str, ...]] = {}
         self._link = FederationClient(self._clock)
         self._build_core()
 
     def _choose_model(self) -> ModelChoice:
-        last_used = (self._folder.read_json(self._folder.state_path.name) or {}).get(LAST_MODEL)
+        state = self._folder.read_json(self._folder.state_path.name) or {}
+        last_used = state[LAST_MODEL] if isinstance(state.get(LAST_MODEL), str) else None
         engine = self._settings.engine
         cache = Path(engine.hub_cache or "~/.cache/huggingface/hub").expanduser()
         return choose_model(engine.model, last_used, cache, self._hardware.free_memory_bytes)
@@ -177,11 +180,19 @@ class Daemon:
     def _membership_changed(self, event: MembershipEvent) -> None:
         match event:
             case PeerJoined(peer) | PeerChanged(peer) if peer.status and self._shares_model(peer.status):
-                self._engine.introduce(chain_addresses_of(peer))
+                self._know_chain_of(peer.node, chain_addresses_of(peer))
             case PeerLeft(peer, _):
-                self._engine.forget(chain_addresses_of(peer))
+                self._know_chain_of(peer.node, ())
             case _:
                 pass
+
+    def _know_chain_of(self, node: NodeId, addresses: tuple[str, ...]) -> None:
+        """What a node no longer names is gone with the worker that it had."""
+        known = self._chain_addresses.pop(node, ())
+        self._engine.forget([address for address in known if address not in addresses])
+        if addresses:
+            self._chain_addresses[node] = addresses
+            self._engine.introduce(addresses)
 
     def _shares_model(self, theirs: NodeStatus) -> bool:
         ours = self._engine.state.model

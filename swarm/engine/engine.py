@@ -63,6 +63,8 @@ class Engine:
         self._on_change = on_change
         self._numbers = itertools.count(1)
         self._worker: WorkerProcess | None = None
+        """While it can be asked."""
+        self._process: WorkerProcess | None = None
         self._answers: dict[str, asyncio.Queue[Answer]] = {}
         self._introduced: dict[str, None] = {}
         self._heard = 0.0
@@ -73,9 +75,9 @@ class Engine:
         return self._worker.pid if self._worker else None
 
     def kill(self) -> None:
-        """Ends the worker and what it started, now."""
-        if self._worker:
-            self._worker.kill()
+        """Ends the worker and what it started, now; also one that is already ending by itself."""
+        if self._process:
+            self._process.kill()
 
     # -- the worker's life --------------------------------------------------------------------------------------------
 
@@ -100,7 +102,8 @@ class Engine:
     async def _live(self) -> str:
         """One worker from start to end; says why it ended."""
         async with start_worker() as worker:
-            self._worker, self._heard = worker, self._clock.now()
+            self._worker = self._process = worker
+            self._heard = self._clock.now()
             worker.send(self._load_command())
             if self._introduced:
                 worker.send(Introduce(tuple(self._introduced)))

@@ -31,8 +31,8 @@ CACHE_SHARE = 0.25
 class ChainDoor:
     """Closed at first. `introduce` and `forget` before it is open are kept for then."""
 
-    def __init__(self, on_change: Callable[[tuple[BlockSpan, ...]], None]) -> None:
-        self._on_change = on_change
+    def __init__(self, on_change: Callable[[tuple[BlockSpan, ...]], None], on_end: Callable[[], None]) -> None:
+        self._on_change, self._on_end = on_change, on_end
         self._held = contextlib.ExitStack()
         self._lock = threading.Lock()
         self._loop: ChainLoop | None = None
@@ -48,13 +48,14 @@ class ChainDoor:
         if self._node is not None:
             return
         compat.prepare()
+        from swarm.worker.chain.address import Address
         from swarm.worker.chain.loop import ChainLoop
-        from swarm.worker.chain.node import Address, open_chain_node
+        from swarm.worker.chain.node import open_chain_node
 
         assert command.chain_host is not None
         address = Address(command.chain_host, command.chain_port, command.identity_path, command.node)
         loop = self._held.enter_context(ChainLoop())
-        manager = open_chain_node(model, address, self._changed)
+        manager = open_chain_node(model, address, self._changed, self._on_end)
         node = loop.call(manager.__aenter__(), OPEN_S)
         self._held.callback(lambda: loop.call(manager.__aexit__(None, None, None), CALL_S))
         with self._lock:

@@ -51,6 +51,7 @@ class Channel:
                 self._sink.write(to_frame(event))
                 self._sink.flush()
             except (BrokenPipeError, ValueError):
+                _remove_own_folder()
                 os._exit(1)
 
 

@@ -42,7 +42,7 @@ class Service:
         self._send = send
         self._model: LoadedModel | None = None
         self._command: LoadModel | None = None
-        self._chain = ChainDoor(self._chain_changed)
+        self._chain = ChainDoor(self._chain_changed, self._chain_ended)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._answers: ThreadPoolExecutor | None = None
         self._running: dict[str, threading.Event] = {}
@@ -138,6 +138,10 @@ class Service:
 
     def _chain_changed(self, missing: tuple[BlockSpan, ...]) -> None:
         self._send(ChainChanged(missing))
+
+    def _chain_ended(self) -> None:
+        """Told as a failed load: the daemon then starts the worker again."""
+        self._send(LoadFailed("libp2p's daemon has ended", permanent=False))
 
     # -- answers ------------------------------------------------------------------------------------------------------
 

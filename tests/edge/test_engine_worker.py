@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from swarm.domain.errors import BackendError, RequestError, Unavailable
@@ -153,3 +154,22 @@ async def test_two_halves_answer_like_the_whole_and_say_who_is_missing(tmp_path:
         assert text(await answer(last, request())) == text(deltas)
         first.forget(last.state.chain_addresses)
         await wait_until(lambda: first.state.state == "waiting")
+
+
+async def test_when_libp2p_dies_the_worker_is_started_again(tmp_path: Path) -> None:
+    async with running(tmp_path, "one") as engine:
+        await wait_until(lambda: engine.state.complete)
+        assert engine.worker_pid is not None
+        (libp2p,) = psutil.Process(engine.worker_pid).children()
+        libp2p.kill()
+        await wait_until(lambda: not engine.state.complete)
+        assert "libp2p" in (engine.state.problem or "")
+        await wait_until(lambda: engine.state.complete and engine.state.state == "ready")
+
+
+async def test_a_damaged_libp2p_key_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "one.key").write_bytes(b"nonsense")
+    async with running(tmp_path, "one") as engine:
+        await wait_until(lambda: engine.state.complete)
+        assert engine.state.blocks == BlockSpan(0, 6)
+    assert (tmp_path / "one.key.corrupt").read_bytes() == b"nonsense"

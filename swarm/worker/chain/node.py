@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,7 @@ from petals.data_structures import ServerInfo, ServerState
 from petals.utils.dht import _declare_active_modules, _get_remote_module_infos, compute_spans
 
 from swarm.domain.nodes import BlockSpan, ModelInfo
+from swarm.worker.chain.address import Address, free_port, set_damaged_identity_aside
 from swarm.worker.chain.cache_budget import SpanCache
 from swarm.worker.chain.routing import Offer, missing_blocks
 from swarm.worker.chain.serving import BlockHandler, ServedBlock, SpanPool
@@ -34,21 +35,6 @@ REFRESH_EVERY_S = 5.0
 REFRESH_WHILE_MISSING_S = 1.0
 WORKERS = 32
 """Concurrent DHT requests of one look-up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where libp2p listens."""
-
-    host: str
-    port: int
-    identity_path: str
-    node: str
-    """This node's id, announced beside its blocks."""
-
-    def multiaddr(self) -> str:
-        kind = "ip6" if ":" in self.host else "ip4"
-        return f"/{kind}/{self.host.split('%')[0]}/tcp/{self.port}"
 
 
 class ChainNode:
@@ -218,12 +204,14 @@ class ChainNode:
 
 @contextlib.asynccontextmanager
 async def open_chain_node(
-    model: ModelInfo, address: Address, on_change: Callable[[], None]
+    model: ModelInfo, address: Address, on_change: Callable[[], None], on_end: Callable[[], None]
 ) -> AsyncIterator[ChainNode]:
     """Starts libp2p on the LAN address, founds a DHT, and keeps it current until left.
 
+    `on_end` is told that libp2p's daemon died: nothing can take its place below a running DHT.
     No public peer, relay, NAT mapping or reachability service is ever contacted: hivemind's defaults would use them."""
     address = replace(address, port=free_port(address.host, address.port))
+    set_damaged_identity_aside(Path(address.identity_path))
     p2p = await P2P.create(
         host_maddrs=[address.multiaddr()],
         identity_path=address.identity_path,
@@ -233,27 +221,24 @@ async def open_chain_node(
         use_auto_relay=False,
         use_ipfs=False,
     )
+    tasks = [asyncio.create_task(_tell_end(p2p, on_end), name="chain: libp2p's end")]
     try:
         dht = await DHTNode.create(p2p=p2p, num_workers=WORKERS, cache_refresh_before_expiry=0, strict=False)
         node = ChainNode(p2p, dht, model, address, on_change)
-        keeper = asyncio.create_task(node.keep_current(), name="chain: announce and refresh")
+        tasks.append(asyncio.create_task(node.keep_current(), name="chain: announce and refresh"))
         try:
             yield node
         finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await node.withdraw()
             await dht.shutdown()
     finally:
+        tasks[0].cancel()
         await p2p.shutdown()
 
 
-def free_port(host: str, wanted: int, tries: int = 20) -> int:
-    """`wanted`, or the next port that nobody listens on; libp2p takes only a number and fails late."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for port in [wanted + offset for offset in range(tries)] if wanted else [0]:
-        with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
-    raise OSError(f"no free TCP port on {host} from {wanted} to {wanted + tries - 1}")
+async def _tell_end(p2p: P2P, on_end: Callable[[], None]) -> None:
+    await p2p._child.wait()
+    on_end()
