@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-from pathlib import Path
 
 import click
 
-from swarm.cli.grouped_help import DaemonGroup, GroupedOption
+from swarm.cli.doctor import doctor
+from swarm.cli.grouped_help import DaemonGroup
 from swarm.cli.options import PROGRAM, daemon_options
+from swarm.cli.peers import peers
+from swarm.cli.settings_of import settings_of
 from swarm.cli.texts import EPILOG, HELP, SHORT_HELP
-from swarm.config.flags import SETTING_OF_FLAG
 from swarm.domain.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -51,14 +51,16 @@ def daemon(context: click.Context, /, **_: object) -> int:
     return 0 if context.invoked_subcommand else _start(context)
 
 
+daemon.add_command(doctor)
+daemon.add_command(peers)
+
+
 def _start(context: click.Context) -> int:
     # Imported here: validation and the daemon itself take longer to import than --help may take.
-    from swarm.config.load import load_settings
     from swarm.config.settings import Settings
     from swarm.host.logs import set_up_logging
 
-    config_file: Path | None = context.params["config"]
-    settings = load_settings(config_file, os.environ, _flags(context))
+    settings = settings_of(context)
     if settings == Settings() and not _is_anything_given(context):
         click.echo(SHORT_HELP, err=True)
         return USAGE_EXIT
@@ -68,14 +70,6 @@ def _start(context: click.Context) -> int:
     from swarm.app import run
 
     return run(settings)
-
-
-def _flags(context: click.Context) -> dict[str, object]:
-    """What was written, by flag, for those that set a setting."""
-    options = [option for option in context.command.params if isinstance(option, GroupedOption)]
-    values = {option.flag: context.params[option.name] for option in options if option.name}
-    # An option that may be repeated is an empty tuple where it was not given.
-    return {flag: value for flag, value in values.items() if flag in SETTING_OF_FLAG and value not in (None, ())}
 
 
 def _is_anything_given(context: click.Context) -> bool:
