@@ -19,3 +19,4 @@ NodeState = Literal["starting", "loading", "ready", "waiting", "failed"]
 """`waiting`: this node serves blocks, and others that the model needs are missing."""
 Standing = Literal["candidate", "alive", "suspect"]
 """`candidate`: heard of, not yet heard from. `suspect`: silent; gets no new work."""
+NewsKind = Literal["joined", "lost"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swarm.domain.ids import BootId, NodeId, NodeState, Standing
+from swarm.domain.ids import BootId, NewsKind, NodeId, NodeState, Standing
 
 LAYERS_LIMIT = 2**16
 """Far above any model's; a peer that claims more is talking nonsense."""
@@ -70,6 +70,18 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """Somebody came or went, as a node found or heard it: a hint where to probe, never proof."""
+
+    node: NodeId
+    boot: BootId
+    endpoint: Endpoint
+    kind: NewsKind
+    age_s: float
+    """Since it was found; whoever passes it on adds the time that it took."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """What a node says of itself: the answer to a probe, and this node's part of the status page."""
 
@@ -102,6 +114,8 @@ class NodeStatus:
     """Tokens generated since the start."""
     tokens_per_s: float | None = None
     """Of one stream, measured over the last answers; None before the first."""
+    news: tuple[News, ...] = ()
+    """Of the last half minute; only in the answer to a probe, and not kept with the rest."""
 
     @property
     def can_answer(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from swarm.domain.ids import NodeId
@@ -16,6 +16,10 @@ HINT_PAUSE_S = 1.0
 """However often an address is announced, it is probed no more often than this."""
 MOST_REMEMBERED = 256
 """Addresses of peers that are gone; the one to be forgotten first gives way to a new one."""
+KEPT_FREE = 8
+"""Probes in flight that addresses from announcements leave to the others."""
+MOST_LEARNED = 1024
+"""Addresses out of members' lists that wait for a place."""
 
 
 @dataclass(slots=True)
@@ -27,7 +31,7 @@ class Candidate:
     forget_at: float
     """Infinite for one that the operator named."""
     answered_once: bool = False
-    """A flood of announcements does not push it out."""
+    """Or it called us. A flood of announcements does not push it out."""
     failures: int = 0
     refused: bool = False
     probed_at: float = -math.inf
@@ -36,6 +40,11 @@ class Candidate:
     def is_static(self) -> bool:
         return self.forget_at == math.inf
 
+    @property
+    def is_vouched(self) -> bool:
+        """By more than an announcement: the operator named it, it was a peer, or it called us."""
+        return self.answered_once or self.is_static
+
 
 class Candidates:
     """At most one per address; those that the operator did not name are capped."""
@@ -43,6 +52,7 @@ class Candidates:
     def __init__(self, settings: MembershipSettings) -> None:
         self._settings = settings
         self._by_endpoint: dict[Endpoint, Candidate] = {}
+        self._learned: dict[Endpoint, NodeId] = {}
 
     def __iter__(self) -> Iterator[Candidate]:
         return iter(tuple(self._by_endpoint.values()))
@@ -64,12 +74,23 @@ class Candidates:
         elif self._has_room():
             self._by_endpoint[endpoint] = Candidate(endpoint, node, now, forget_at)
 
-    def remember(self, endpoint: Endpoint, node: NodeId, now: float) -> None:
-        """A peer that is gone from there; it is looked for at all its addresses, with the pauses starting anew."""
+    def learn(self, endpoint: Endpoint, node: NodeId, now: float) -> None:
+        """From a member's list, which may be longer than there are places: probed as they become free."""
+        if endpoint in self._by_endpoint:
+            self.hear_of(endpoint, node, now)
+        elif len(self._learned) < MOST_LEARNED:
+            self._learned[endpoint] = node
+
+    def recall(self, endpoint: Endpoint, node: NodeId, now: float) -> None:
+        """A peer of an earlier run."""
         if endpoint not in self._by_endpoint:
             self._make_room_to_remember()
             forget_at = now + self._settings.forget_after_s
             self._by_endpoint[endpoint] = Candidate(endpoint, node, now, forget_at, answered_once=True)
+
+    def remember(self, endpoint: Endpoint, node: NodeId, now: float) -> None:
+        """A peer that is gone from there; it is looked for at all its addresses, with the pauses starting anew."""
+        self.recall(endpoint, node, now)
         for candidate in self._by_endpoint.values():
             if candidate.node == node:
                 candidate.failures, candidate.probed_at, candidate.next_at = 0, now, now + _pause_s(1)
@@ -79,21 +100,26 @@ class Candidates:
             if candidate.node == node:
                 candidate.next_at = now
 
-    def start_due(
-        self, now: float, room: int, *, busy: Collection[Endpoint], settled: Collection[NodeId]
-    ) -> list[Candidate]:
-        """At most `room` to probe now, the longest overdue first; no configured ones of nodes that are settled."""
-        due = [
-            candidate
-            for candidate in self._by_endpoint.values()
-            if now >= candidate.next_at
-            and candidate.endpoint not in busy
-            and not (candidate.is_static and candidate.node in settled)
-        ]
-        due.sort(key=lambda candidate: candidate.next_at)
-        for candidate in due[:room]:
+    def start_due(self, now: float, room: int, is_idle: Callable[[Candidate], bool]) -> list[Candidate]:
+        """At most `room` to probe now, the longest overdue first; without those that are idle.
+
+        Announced ones leave some room free, so that a flood of them does not keep us from those who came in person."""
+        due = [item for item in self._by_endpoint.values() if now >= item.next_at and not is_idle(item)]
+        due.sort(key=lambda candidate: (not candidate.is_vouched, candidate.next_at))
+        vouched = sum(candidate.is_vouched for candidate in due)
+        chosen = due[: min(room, max(vouched, room - KEPT_FREE))]
+        for candidate in chosen:
             candidate.probed_at = now
-        return due[:room]
+        return chosen
+
+    def place_learned(self, now: float, is_known: Callable[[NodeId], bool]) -> None:
+        while self._learned:
+            endpoint, node = next(iter(self._learned.items()))
+            if not is_known(node):
+                if not self._has_room():
+                    return
+                self.hear_of(endpoint, node, now)
+            del self._learned[endpoint]
 
     def answered(self, endpoint: Endpoint, node: NodeId, now: float) -> None:
         """Done with it, unless it was configured: then it stays for the day when `node` is gone."""

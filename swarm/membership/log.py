@@ -37,7 +37,7 @@ class MembershipLog:
             case PeerLeft():
                 logger.info("peer left", extra={"fields": {**fields, "reason": event.reason}})
             case PeerSuspected():
-                logger.info("peer is silent", extra={"fields": fields})
+                logger.info("peer is suspect", extra={"fields": {**fields, "problem": peer.problem}})
             case PeerChanged():
                 logger.debug("peer changed", extra={"fields": fields})
             case _:

@@ -39,7 +39,7 @@ def is_node_id(text: str) -> bool:
 
 
 def clean_status(status: NodeStatus) -> NodeStatus:
-    """The same status with its texts cleaned and cut, and its numbers inside what they can mean."""
+    """The same status with its texts cleaned and cut, its numbers inside what they can mean, and without its news."""
     return replace(
         status,
         name=clean_text(status.name),
@@ -59,13 +59,17 @@ def clean_status(status: NodeStatus) -> NodeStatus:
         requests=max(0, status.requests),
         tokens=max(0, status.tokens),
         tokens_per_s=_speed(status.tokens_per_s),
+        news=(),
     )
+
+
+def is_boot_id(text: str) -> bool:
+    return 0 < len(text) <= ID_LIMIT and text.isascii() and text.isprintable()
 
 
 def node_of(status: NodeStatus) -> NodeId | None:
     """None where what it calls itself, or its run, cannot be an id."""
-    has_boot = 0 < len(status.boot) <= ID_LIMIT and status.boot.isascii() and status.boot.isprintable()
-    return status.node if has_boot and is_node_id(status.node) else None
+    return status.node if is_boot_id(status.boot) and is_node_id(status.node) else None
 
 
 def _clean_load(load: Load) -> Load:

@@ -13,17 +13,29 @@ import aiohttp
 from swarm.domain.errors import PeerError
 from swarm.domain.federation import PeerVote
 from swarm.domain.generation import GenerationRequest
+from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
 from swarm.membership.strangers import SENTENCE_LIMIT, clean_text, sound_text
-from swarm.peering.http import CONNECT_TIMEOUT_S, Reply, as_peer_errors, failure_of, read_reply, url_of
+from swarm.peering.calls import Calls
+from swarm.peering.http import (
+    CONNECT_TIMEOUT_S,
+    REPLY_LIMIT_BYTES,
+    Reply,
+    as_peer_errors,
+    failure_of,
+    read_reply,
+    url_of,
+)
 from swarm.peering.peer_source import PeerSource
 from swarm.ports.clock import Clock
 from swarm.ports.text_source import TextSource
 from swarm.wire.codec import MSGPACK_TYPE, decode, pack
-from swarm.wire.federation_messages import Goodbye, VoteReply, VoteRequest
+from swarm.wire.federation_messages import Goodbye, Hello, PeersReply, VoteReply, VoteRequest
 
 HEALTH_PATH = "/v1/federation/health"
 VOTE_PATH = "/v1/federation/vote"
+PEERS_PATH = "/v1/federation/peers"
+HELLO_PATH = "/v1/federation/hello"
 GOODBYE_PATH = "/v1/federation/goodbye"
 
 MOST_CONNECTIONS = 1024
@@ -32,6 +44,9 @@ KEEP_ALIVE_S = 15.0
 """Of an idle connection: far above the probes' second, so that they need no handshake, and well below the 30 s after
 which a node's server closes it, so that no request meets a closing connection."""
 GOODBYE_TIMEOUT_S = 1.0
+HELLO_TIMEOUT_S = 1.5
+PEERS_LIMIT_BYTES = 4 * 2**20
+"""A row takes about 1 KB, and a swarm has 1,024 of them."""
 MOST_VOTES = 16
 """Of one peer; the rest is ignored."""
 
@@ -41,6 +56,7 @@ class FederationClient:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._calls = Calls()
         self._opened: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -71,12 +87,24 @@ class FederationClient:
         what we know, not what the peer says."""
         message = VoteRequest(request.id, request.prompt, request.sampling, request.model)
         asked_at = self._clock.now()
-        reply = await self._exchange("POST", peer.endpoint, VOTE_PATH, timeout_s, message)
+        with self._calls.to(peer) as call:
+            async with call.waiting():
+                reply = await self._exchange("POST", peer.endpoint, VOTE_PATH, timeout_s, message)
         latency_s = self._clock.now() - asked_at
         votes = decode(VoteReply, _accepted(reply, peer.endpoint).body, reply.content_type).votes[:MOST_VOTES]
         if not votes:
             raise PeerError(f"{peer.endpoint} answered without a vote.")
         return tuple(_checked(vote, peer, latency_s) for vote in votes)
+
+    async def peers_of(self, endpoint: Endpoint, timeout_s: float) -> tuple[PeerInfo, ...]:
+        reply = await self._exchange("GET", endpoint, PEERS_PATH, timeout_s, limit_bytes=PEERS_LIMIT_BYTES)
+        return decode(PeersReply, _accepted(reply, endpoint).body, reply.content_type).peers
+
+    async def hello(self, endpoint: Endpoint, status: NodeStatus, port: int) -> None:
+        """A node that does not know the word answers 404, and that is all right."""
+        with suppress(PeerError):
+            message = Hello(status.node, status.boot, port)
+            await self._exchange("POST", endpoint, HELLO_PATH, HELLO_TIMEOUT_S, message)
 
     async def goodbye(self, endpoint: Endpoint, status: NodeStatus) -> None:
         with suppress(PeerError):
@@ -84,7 +112,11 @@ class FederationClient:
             await self._exchange("POST", endpoint, GOODBYE_PATH, GOODBYE_TIMEOUT_S, message)
 
     def source(self, peer: PeerInfo) -> TextSource:
-        return PeerSource(self._session, self._clock, peer)
+        return PeerSource(self._session, self._clock, peer, self._calls)
+
+    def forget(self, node: NodeId) -> None:
+        """It is gone: what is asked of it ends now, with `PeerError`."""
+        self._calls.abort(node)
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -93,7 +125,13 @@ class FederationClient:
         return self._opened
 
     async def _exchange(
-        self, method: str, endpoint: Endpoint, path: str, timeout_s: float, message: Any = None
+        self,
+        method: str,
+        endpoint: Endpoint,
+        path: str,
+        timeout_s: float,
+        message: Any = None,
+        limit_bytes: int = REPLY_LIMIT_BYTES,
     ) -> Reply:
         with as_peer_errors(endpoint):
             body = None if message is None else pack(message)
@@ -103,7 +141,7 @@ class FederationClient:
                 asyncio.timeout(timeout_s),
                 self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
             ):
-                return await read_reply(response)
+                return await read_reply(response, limit_bytes)
 
 
 def _accepted(reply: Reply, endpoint: Endpoint) -> Reply:

@@ -49,13 +49,13 @@ def url_of(endpoint: Endpoint, path: str) -> URL:
     return URL.build(scheme="http", host=endpoint.host, port=endpoint.port, path=path)
 
 
-async def read_reply(response: aiohttp.ClientResponse) -> Reply:
+async def read_reply(response: aiohttp.ClientResponse, limit_bytes: int = REPLY_LIMIT_BYTES) -> Reply:
     """Raises `PeerError` for a body beyond the limit, whatever its length was said to be."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > REPLY_LIMIT_BYTES:
-            raise PeerError(f"{response.url.authority} sent a reply of more than {REPLY_LIMIT_BYTES} bytes.")
+        if len(body) > limit_bytes:
+            raise PeerError(f"{response.url.authority} sent a reply of more than {limit_bytes} bytes.")
     return Reply(response.status, response.content_type, bytes(body), response.headers.get("Retry-After"))
 
 

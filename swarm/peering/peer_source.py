@@ -11,6 +11,7 @@ from swarm.domain.errors import PeerError
 from swarm.domain.generation import GenerationRequest, TextDelta
 from swarm.domain.nodes import PeerInfo
 from swarm.peering.answer import AnswerReader
+from swarm.peering.calls import Call, Calls
 from swarm.peering.http import CONNECT_TIMEOUT_S, as_peer_errors, failure_of, read_reply, url_of
 from swarm.peering.sse import SseParser
 from swarm.ports.clock import Clock
@@ -29,22 +30,19 @@ CONTEXT_TOKENS = 2**20
 
 
 class PeerSource:
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock, peer: PeerInfo) -> None:
-        self._session, self._clock, self._peer = session, clock, peer
+    def __init__(self, session: aiohttp.ClientSession, clock: Clock, peer: PeerInfo, calls: Calls) -> None:
+        self._session, self._clock, self._peer, self._calls = session, clock, peer, calls
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """Closing it closes the connection, which stops the peer's generation."""
-        with as_peer_errors(self._peer.endpoint):
-            async with self._session.post(
-                url_of(self._peer.endpoint, TEXT_PATH if isinstance(request.prompt, str) else CHAT_PATH),
-                json=request_body(request),
-                headers={"X-Swarm-Alone": "1", "X-Request-Id": request.id, "Accept": EVENT_STREAM_TYPE},
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_LIMIT_S),
-                allow_redirects=False,
-            ) as response:
-                await self._refuse_failure(response)
+        with as_peer_errors(self._peer.endpoint), self._calls.to(self._peer) as call:
+            async with call.waiting():
+                response = await self._ask(request)
+            async with response:
+                async with call.waiting():
+                    await self._refuse_failure(response)
                 parser, answer, budget = SseParser(), AnswerReader(self._peer), _Budget(self._clock, self._peer)
-                async for data in response.content.iter_any():
+                while data := await _read(response, call):
                     for event in parser.feed(data):
                         budget.progress()
                         if (delta := answer.read(event)) is not None:
@@ -54,11 +52,26 @@ class PeerSource:
                     budget.spend(len(data))
         raise PeerError(f"{self._peer.endpoint} broke its answer off.")
 
+    async def _ask(self, request: GenerationRequest) -> aiohttp.ClientResponse:
+        return await self._session.post(
+            url_of(self._peer.endpoint, TEXT_PATH if isinstance(request.prompt, str) else CHAT_PATH),
+            json=request_body(request),
+            headers={"X-Swarm-Alone": "1", "X-Request-Id": request.id, "Accept": EVENT_STREAM_TYPE},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_LIMIT_S),
+            allow_redirects=False,
+        )
+
     async def _refuse_failure(self, response: aiohttp.ClientResponse) -> None:
         if response.status != 200:
             raise failure_of(await read_reply(response), self._peer.endpoint)
         if response.content_type != EVENT_STREAM_TYPE:
             raise PeerError(f"{self._peer.endpoint} answered {response.content_type}, not a stream of events.")
+
+
+async def _read(response: aiohttp.ClientResponse, call: Call) -> bytes:
+    """What has come, at least a byte; nothing at the end."""
+    async with call.waiting():
+        return await response.content.readany()
 
 
 class _Budget:

@@ -24,6 +24,14 @@ class PeerLink(Protocol):
         """Tells the peer that this node leaves; never raises."""
         ...
 
+    async def hello(self, endpoint: Endpoint, status: NodeStatus, port: int) -> None:
+        """Tells the peer that this node is here, with its API at `port`; never raises."""
+        ...
+
+    async def peers_of(self, endpoint: Endpoint, timeout_s: float) -> tuple[PeerInfo, ...]:
+        """The peers that the peer there knows; what it says of them is hearsay."""
+        ...
+
     async def request_vote(self, peer: PeerInfo, request: GenerationRequest, timeout_s: float) -> tuple[PeerVote, ...]:
         """The peer's candidates, at least one; a cancel stops the peer's generation too."""
         ...

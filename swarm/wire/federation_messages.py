@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from swarm.domain.federation import PeerVote
 from swarm.domain.generation import ChatMessage, Sampling
@@ -34,8 +35,32 @@ class Goodbye:
 
 
 @dataclass(frozen=True, slots=True)
+class Hello:
+    """POST /v1/federation/hello: I met you; meet me at the address that this comes from. A hint, like a goodbye."""
+
+    node: str
+    boot: str
+    port: int
+    """Of the sender's API."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerEvent:
+    """What happened to the membership, as this node saw it."""
+
+    kind: Literal["joined", "changed", "suspect", "left"]
+    node: str
+    name: str
+    at: float
+    """Unix time in s."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PeersReply:
     """GET /v1/federation/peers."""
 
     self: NodeStatus
     peers: tuple[PeerInfo, ...]
+    events: tuple[PeerEvent, ...] = ()
+    """The last ones, oldest first."""

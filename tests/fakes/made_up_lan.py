@@ -41,6 +41,9 @@ class MadeUpLan:
     hosts: dict[Endpoint, Host] = field(default_factory=dict)
     probed: list[Endpoint] = field(default_factory=list)
     goodbyes: list[Endpoint] = field(default_factory=list)
+    hellos: list[Endpoint] = field(default_factory=list)
+    tables: dict[Endpoint, tuple[PeerInfo, ...]] = field(default_factory=dict)
+    """What nodes say when they are asked for their peers."""
     open_probes: int = 0
     most_open_probes: int = 0
 
@@ -62,6 +65,14 @@ class MadeUpLan:
 
     async def goodbye(self, endpoint: Endpoint, status: NodeStatus) -> None:
         self.goodbyes.append(endpoint)
+
+    async def hello(self, endpoint: Endpoint, status: NodeStatus, port: int) -> None:
+        self.hellos.append(endpoint)
+
+    async def peers_of(self, endpoint: Endpoint, timeout_s: float) -> tuple[PeerInfo, ...]:
+        if endpoint not in self.tables:
+            raise PeerError(f"{endpoint} does not say")
+        return self.tables[endpoint]
 
     async def request_vote(self, peer: PeerInfo, request: GenerationRequest, timeout_s: float) -> tuple[PeerVote, ...]:
         raise PeerError("nobody votes on this LAN")

@@ -29,6 +29,9 @@ class FakePeerLink:
     asked: dict[NodeId, GenerationRequest] = field(default_factory=dict)
     cancelled: list[NodeId] = field(default_factory=list)
     goodbyes: list[Endpoint] = field(default_factory=list)
+    hellos: list[Endpoint] = field(default_factory=list)
+    tables: dict[Endpoint, tuple[PeerInfo, ...]] = field(default_factory=dict)
+    """What nodes say when they are asked for their peers."""
 
     async def probe(self, endpoint: Endpoint, timeout_s: float) -> NodeStatus:
         if endpoint not in self.statuses:
@@ -37,6 +40,14 @@ class FakePeerLink:
 
     async def goodbye(self, endpoint: Endpoint, status: NodeStatus) -> None:
         self.goodbyes.append(endpoint)
+
+    async def hello(self, endpoint: Endpoint, status: NodeStatus, port: int) -> None:
+        self.hellos.append(endpoint)
+
+    async def peers_of(self, endpoint: Endpoint, timeout_s: float) -> tuple[PeerInfo, ...]:
+        if endpoint not in self.tables:
+            raise PeerError(f"{endpoint} does not say")
+        return self.tables[endpoint]
 
     async def request_vote(self, peer: PeerInfo, request: GenerationRequest, timeout_s: float) -> tuple[PeerVote, ...]:
         self.asked[peer.node] = request

@@ -26,7 +26,7 @@ class Swarm:
         self.clock = ManualClock()
         self.link = MadeUpLan(self.clock, {BOB: node_status("bob"), OWN: node_status("self")})
         this = node_status("self")
-        self.membership = Membership(lambda: this, self.link, self.clock, MembershipSettings(), [OWN])
+        self.membership = Membership(lambda: this, self.link, self.clock, MembershipSettings(), lambda: (OWN,))
         self.events: list[MembershipEvent] = []
         self.membership.subscribe(self.events.append)
 
@@ -108,7 +108,7 @@ async def test_the_log_tells_who_comes_and_goes(swarm: Swarm, caplog: pytest.Log
         await swarm.clock.advance(2)
         del swarm.link.hosts[BOB]
         await swarm.clock.advance(5)
-    assert [record.message for record in caplog.records] == ["peer joined", "peer is silent", "peer left"]
+    assert [record.message for record in caplog.records] == ["peer joined", "peer is suspect", "peer left"]
     assert caplog.records[0].__dict__["fields"]["endpoint"] == str(BOB)
 
 

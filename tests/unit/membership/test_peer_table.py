@@ -22,6 +22,9 @@ def advert(node: str, *endpoints: Endpoint, boot: str = "boot1") -> Advert:
     return Advert(NodeId(node), BootId(boot), endpoints)
 
 
+SETTINGS = MembershipSettings()
+
+
 class Story:
     """A table and its time; `step` is one look of the shell, with probes that end as `hosts` says."""
 
@@ -78,7 +81,7 @@ def story() -> Story:
 def met(story: Story) -> Story:
     """`bob` was met at HERE."""
     story.hosts[HERE] = node_status("bob")
-    story.table.heard_of(advert("bob", HERE), story.now)
+    story.table.hints.announced(advert("bob", HERE), story.now)
     story.run(1)
     assert story.row("bob") == ("alive", str(HERE))
     return story
@@ -89,7 +92,7 @@ def kinds(events: Iterable[MembershipEvent]) -> list[type]:
 
 
 def test_an_announced_node_is_a_peer_only_after_it_answered(story: Story) -> None:
-    story.table.heard_of(advert("bob", HERE), story.now)
+    story.table.hints.announced(advert("bob", HERE), story.now)
     assert story.row("bob") is None
     story.hosts[HERE] = node_status("bob")
     assert kinds(story.run(1)) == [PeerJoined]
@@ -97,7 +100,7 @@ def test_an_announced_node_is_a_peer_only_after_it_answered(story: Story) -> Non
 
 def test_an_announced_node_that_does_not_answer_is_shown_with_the_reason(story: Story) -> None:
     story.hosts[HERE] = "silent"
-    story.table.heard_of(advert("bob", HERE), story.now)
+    story.table.hints.announced(advert("bob", HERE), story.now)
     assert story.run(4) == []
     (row,) = story.table.peers(story.now)
     assert (row.standing, row.status) == ("candidate", None)
@@ -106,16 +109,16 @@ def test_an_announced_node_that_does_not_answer_is_shown_with_the_reason(story: 
 
 def test_the_node_that_answers_counts_not_the_one_announced(story: Story) -> None:
     story.hosts[HERE] = node_status("carol")
-    story.table.heard_of(advert("bob", HERE), story.now)
+    story.table.hints.announced(advert("bob", HERE), story.now)
     story.run(1)
     assert (story.row("bob"), story.row("carol")) == (None, ("alive", str(HERE)))
 
 
 def test_this_node_is_never_its_own_peer(story: Story) -> None:
     story.hosts[HERE] = node_status("self")
-    story.table.heard_of(advert("self", HERE), story.now)
-    story.table.add_static([HERE], story.now)
-    story.table.heard_of(advert("bob", HERE), story.now)
+    story.table.hints.announced(advert("self", HERE), story.now)
+    story.table.hints.configured([HERE], story.now)
+    story.table.hints.announced(advert("bob", HERE), story.now)
     assert story.run(40) == []
     assert story.table.peers(story.now) == ()
 
@@ -141,7 +144,7 @@ def test_fresh_connections_race_for_a_suspect(met: Story) -> None:
     met.probes.clear()
     met.run(1)
     assert len(met.probes) >= 3
-    assert {probe.timeout_s for probe in met.probes} == {3.0}
+    assert {probe.timeout_s for probe in met.probes} == {2 * SETTINGS.probe_timeout_s}
 
 
 def test_a_silent_peer_is_gone_after_five_seconds_and_not_before(met: Story) -> None:
@@ -170,21 +173,21 @@ def test_a_daemon_that_refuses_for_a_moment_is_not_gone(met: Story) -> None:
 
 def test_after_a_goodbye_one_refusal_is_believed(met: Story) -> None:
     del met.hosts[HERE]
-    met.table.said_goodbye(NodeId("bob"), met.now)
+    met.table.hints.said_goodbye(NodeId("bob"), met.now)
     (event,) = met.run(0.3)
     assert isinstance(event, PeerLeft)
-    assert event.reason == "it said goodbye"
+    assert event.reason == "it said goodbye, or was said to be gone"
 
 
 def test_a_forged_goodbye_changes_nothing(met: Story) -> None:
-    met.table.said_goodbye(NodeId("bob"), met.now)
-    met.table.said_goodbye(NodeId("nobody"), met.now)
+    met.table.hints.said_goodbye(NodeId("bob"), met.now)
+    met.table.hints.said_goodbye(NodeId("nobody"), met.now)
     assert met.run(10) == []
     assert met.row("bob") == ("alive", str(HERE))
 
 
 def test_a_goodbye_and_silence_is_only_silence(met: Story) -> None:
-    met.table.said_goodbye(NodeId("bob"), met.now)
+    met.table.hints.said_goodbye(NodeId("bob"), met.now)
     met.hosts[HERE] = "silent"
     met.run(3)
     assert met.row("bob") == ("suspect", str(HERE))
@@ -201,14 +204,14 @@ def test_a_restart_replaces_the_row_at_the_next_probe(met: Story) -> None:
 def test_an_announced_restart_is_probed_at_once(met: Story) -> None:
     met.run(0.6)
     met.hosts[HERE] = node_status("bob", "boot2")
-    met.table.heard_of(advert("bob", HERE, boot="boot2"), met.now)
+    met.table.hints.announced(advert("bob", HERE, boot="boot2"), met.now)
     assert kinds(met.run(0.3)) == [PeerLeft, PeerJoined]
 
 
 def test_a_restart_at_another_address_leaves_no_ghost(met: Story) -> None:
     del met.hosts[HERE]
     met.hosts[THERE] = node_status("bob", "boot2")
-    met.table.heard_of(advert("bob", THERE, boot="boot2"), met.now)
+    met.table.hints.announced(advert("bob", THERE, boot="boot2"), met.now)
     met.run(1)
     assert met.row("bob") == ("alive", str(THERE))
     assert kinds(met.events)[-2:] == [PeerLeft, PeerJoined]
@@ -216,16 +219,16 @@ def test_a_restart_at_another_address_leaves_no_ghost(met: Story) -> None:
 
 def test_a_second_node_that_claims_an_id_does_not_take_the_row(met: Story) -> None:
     met.hosts[THERE] = node_status("bob", "boot9")
-    met.table.heard_of(advert("bob", THERE, boot="boot9"), met.now)
+    met.table.hints.announced(advert("bob", THERE, boot="boot9"), met.now)
     assert met.run(30) == []
     assert met.row("bob") == ("alive", str(HERE))
 
 
 def test_a_node_with_two_addresses_is_one_peer_and_survives_the_loss_of_one(story: Story) -> None:
     story.hosts = {HERE: node_status("bob"), THERE: node_status("bob")}
-    story.table.heard_of(advert("bob", HERE, THERE), story.now)
+    story.table.hints.announced(advert("bob", HERE, THERE), story.now)
     assert kinds(story.run(2)) == [PeerJoined]
-    story.table.heard_of(advert("bob", HERE, THERE), story.now)
+    story.table.hints.announced(advert("bob", HERE, THERE), story.now)
     story.hosts[HERE] = "silent"
     assert kinds(story.run(10)) == [PeerSuspected, PeerChanged]
     assert story.row("bob") == ("alive", str(THERE))
@@ -278,7 +281,7 @@ def test_a_gone_peer_that_comes_back_joins_again(met: Story) -> None:
 
 def test_a_configured_address_is_probed_for_ever_and_once_in_30_s_at_least(story: Story) -> None:
     story.hosts[HERE] = "silent"
-    story.table.add_static([HERE], story.now)
+    story.table.hints.configured([HERE], story.now)
     story.run(1500)
     story.probes.clear()
     story.run(40)
@@ -288,7 +291,7 @@ def test_a_configured_address_is_probed_for_ever_and_once_in_30_s_at_least(story
 
 
 def test_a_configured_address_of_a_peer_that_is_gone_is_tried_again(story: Story) -> None:
-    story.table.add_static([HERE], story.now)
+    story.table.hints.configured([HERE], story.now)
     story.hosts[HERE] = node_status("bob")
     story.run(1)
     story.hosts[HERE] = "silent"
@@ -299,7 +302,7 @@ def test_a_configured_address_of_a_peer_that_is_gone_is_tried_again(story: Story
 
 def test_another_protocol_is_shown_with_the_reason_and_makes_no_events(story: Story) -> None:
     story.hosts[HERE] = node_status("bob", protocol=2, version="9.0")
-    story.table.heard_of(advert("bob", HERE), story.now)
+    story.table.hints.announced(advert("bob", HERE), story.now)
     assert story.run(2) == []
     (row,) = story.table.peers(story.now)
     assert row.standing == "candidate"
@@ -317,11 +320,11 @@ def test_load_and_counters_are_no_news_but_the_state_is(met: Story) -> None:
 
 def test_a_flood_of_announcements_is_capped_and_does_not_keep_newcomers_out(story: Story) -> None:
     for place in range(3000):
-        story.table.heard_of(advert(f"fake{place}", Endpoint("10.9.0.1", 2000 + place)), story.now)
+        story.table.hints.announced(advert(f"fake{place}", Endpoint("10.9.0.1", 2000 + place)), story.now)
     story.run(5)
     assert len(story.table.peers(story.now)) <= 64
     story.hosts[HERE] = node_status("bob")
-    story.table.heard_of(advert("bob", HERE), story.now)
+    story.table.hints.announced(advert("bob", HERE), story.now)
     assert kinds(story.run(1)) == [PeerJoined]
 
 
@@ -329,14 +332,14 @@ def test_the_number_of_rows_is_bounded(story: Story) -> None:
     for place in range(LARGEST_SWARM + 40):
         endpoint = Endpoint("10.8.0.1", 2000 + place)
         story.hosts[endpoint] = node_status(f"node{place}")
-        story.table.heard_of(advert(f"node{place}", endpoint), story.now)
+        story.table.hints.announced(advert(f"node{place}", endpoint), story.now)
         story.run(0.2)
     joined = [event for event in story.events if isinstance(event, PeerJoined)]
     assert len(joined) == LARGEST_SWARM
 
 
 def test_no_more_probes_start_than_there_is_room_for(story: Story) -> None:
-    story.table.add_static([Endpoint("10.0.0.9", 2000 + place) for place in range(20)], story.now)
+    story.table.hints.configured([Endpoint("10.0.0.9", 2000 + place) for place in range(20)], story.now)
     assert len(story.table.due(story.now, 7)) == 7
     assert len(story.table.due(story.now, 20)) == 13
 
@@ -344,13 +347,13 @@ def test_no_more_probes_start_than_there_is_room_for(story: Story) -> None:
 @pytest.mark.parametrize("node", ["", "a" * 65, "a b", "<script>", "ü"])
 def test_a_node_without_a_proper_id_is_no_peer(story: Story, node: str) -> None:
     story.hosts[HERE] = node_status(node)
-    story.table.heard_of(advert("bob", HERE), story.now)
+    story.table.hints.announced(advert("bob", HERE), story.now)
     assert story.run(2) == []
 
 
 def test_what_a_peer_says_is_made_fit_to_show(story: Story) -> None:
     story.hosts[HERE] = node_status("bob", name="evil\r\nINFO \x1b[31m" + "x" * 999, load=Load(slots=0, running=-5))
-    story.table.heard_of(advert("bob", HERE), story.now)
+    story.table.hints.announced(advert("bob", HERE), story.now)
     story.run(1)
     (row,) = story.table.peers(story.now)
     assert row.status is not None
@@ -385,7 +388,7 @@ def test_refusals_within_a_second_are_no_verdict_yet(met: Story) -> None:
         met.run(0.1)
     met.probes.clear()
     del met.hosts[HERE]
-    met.table.heard_of(advert("bob", HERE, boot="boot2"), met.now)
+    met.table.hints.announced(advert("bob", HERE, boot="boot2"), met.now)
     met.run(0.8)
     assert len(met.probes) >= 3
     assert met.row("bob") == ("suspect", str(HERE))
@@ -408,14 +411,14 @@ def test_only_refusals_in_a_row_count(met: Story) -> None:
 def test_a_restart_elsewhere_is_followed_as_soon_as_the_old_address_refuses(met: Story) -> None:
     del met.hosts[HERE]
     met.hosts[THERE] = node_status("bob", "boot2")
-    met.table.heard_of(advert("bob", THERE, boot="boot2"), met.now)
+    met.table.hints.announced(advert("bob", THERE, boot="boot2"), met.now)
     met.run(0.5)
     assert met.row("bob") == ("alive", str(THERE))
 
 
 def test_whoever_answered_elsewhere_too_early_is_asked_again_when_the_old_address_refuses(met: Story) -> None:
     met.run(0.5)
-    met.table.heard_of(advert("bob", THERE, boot="boot2"), met.now)
+    met.table.hints.announced(advert("bob", THERE, boot="boot2"), met.now)
     old, new = met.table.due(met.now, 64)
     assert met.table.answered(new, node_status("bob", "boot2"), 0.01, met.now) == ()
     assert kinds(met.table.failed(old, True, met.now)) == [PeerSuspected]
@@ -427,7 +430,7 @@ def test_a_slow_probe_of_a_living_peer_is_not_doubled(met: Story) -> None:
     met.hosts[HERE] = "silent"
     while met.row("bob") == ("alive", str(HERE)):
         met.run(0.1)
-    assert len([probe for probe in met.probes if probe.timeout_s == 1.5]) == 1
+    assert len([probe for probe in met.probes if probe.timeout_s == SETTINGS.probe_timeout_s]) == 1
 
 
 def test_probes_sent_to_a_peer_before_it_was_gone_do_not_lengthen_the_pauses(met: Story) -> None:
@@ -448,7 +451,7 @@ def test_probes_sent_to_a_peer_before_it_was_gone_do_not_lengthen_the_pauses(met
 
 def test_another_configured_address_of_a_living_peer_is_left_alone(met: Story) -> None:
     met.hosts[THERE] = node_status("bob")
-    met.table.add_static([THERE], met.now)
+    met.table.hints.configured([THERE], met.now)
     met.run(100)
     assert len([probe for probe in met.probes if probe.endpoint == THERE]) == 1
 
@@ -456,8 +459,8 @@ def test_another_configured_address_of_a_living_peer_is_left_alone(met: Story) -
 def test_a_flood_of_hints_makes_no_flood_of_probes(met: Story) -> None:
     met.probes.clear()
     for _ in range(50):
-        met.table.heard_of(advert("bob", HERE, THERE, boot="forged"), met.now)
-        met.table.said_goodbye(NodeId("bob"), met.now)
+        met.table.hints.announced(advert("bob", HERE, THERE, boot="forged"), met.now)
+        met.table.hints.said_goodbye(NodeId("bob"), met.now)
         met.run(0.1)
     at = [probe.endpoint for probe in met.probes]
     assert at.count(HERE) <= 5 / 0.25 + 1

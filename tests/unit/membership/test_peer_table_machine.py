@@ -36,15 +36,15 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(node=nodes, boot=boots, at=st.lists(endpoints, max_size=3))
     def hear(self, node: str, boot: str, at: list[Endpoint]) -> None:
-        self.table.heard_of(Advert(NodeId(node), BootId(boot), tuple(at)), self.now)
+        self.table.hints.announced(Advert(NodeId(node), BootId(boot), tuple(at)), self.now)
 
     @rule(endpoint=endpoints)
     def configure(self, endpoint: Endpoint) -> None:
-        self.table.add_static([endpoint], self.now)
+        self.table.hints.configured([endpoint], self.now)
 
     @rule(node=nodes)
     def forge_goodbye(self, node: str) -> None:
-        self.table.said_goodbye(NodeId(node), self.now)
+        self.table.hints.said_goodbye(NodeId(node), self.now)
 
     @rule(seconds=st.floats(0.05, 1.0))
     def tick(self, seconds: float) -> None:
@@ -118,7 +118,7 @@ class TableMachine(RuleBasedStateMachine):
                     self.standing[node] = "suspect"
                 case PeerChanged():
                     assert node in self.standing
-                    self.standing[node] = "alive"
+                    self.standing[node] = event.peer.standing
                 case PeerLeft():
                     del self.standing[node]
 
@@ -127,7 +127,7 @@ class TableMachine(RuleBasedStateMachine):
         while self.open:
             self._take(self.table.failed(self.open.pop(), False, self.now))
         at = dict(zip(ENDPOINTS, NODES, strict=False))
-        self.table.add_static(ENDPOINTS[:4], self.now)
+        self.table.hints.configured(ENDPOINTS[:4], self.now)
         for _ in range(700):
             self.now += 0.1
             self._take(self.table.expire(self.now))

@@ -1,0 +1,92 @@
+"""Addresses that other nodes tell: where their word may make this node connect, and whom to ask for more of them."""
+
+from __future__ import annotations
+
+import math
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from swarm.domain.ids import NodeId
+from swarm.domain.nodes import Endpoint
+from swarm.membership.ring import Rotation
+from swarm.membership.rows import EVERYBODY, Rows
+
+LOWEST_PORT = 1024
+"""Ports below are other services'."""
+METADATA_ADDRESSES = (ip_address("169.254.169.254"), ip_address("fd00:ec2::254"))
+"""Where clouds keep a machine's secrets."""
+OWN_NETWORK_BITS = {4: 24, 6: 64}
+"""Public addresses are dialled on the own network only, whose real size the core does not know."""
+ASK_EVERY_S = 30.0
+"""One random member, for the peers that it knows. Beyond `EVERYBODY` less often, as its answer is longer."""
+ASK_AGAIN_S = 1.0
+"""After one that did not answer."""
+
+Address = IPv4Address | IPv6Address
+
+
+def dialable(endpoint: Endpoint, host: str) -> Endpoint | None:
+    """The address as this node, which listens on `host`, can dial it; None where it may not.
+
+    An address of one link is only meant where both are on that link, which has another name on each machine.
+    """
+    address, own = _address(endpoint.host), _address(host)
+    if address is None or not LOWEST_PORT <= endpoint.port <= 65535:
+        return None
+    if address.is_loopback or (own is not None and own.is_loopback):
+        return endpoint if own is not None and own.is_loopback and address.is_loopback else None
+    if address.is_multicast or address.is_unspecified or address.is_reserved or address in METADATA_ADDRESSES:
+        return None
+    if isinstance(address, IPv6Address) and address.is_link_local:
+        zone = own.scope_id if isinstance(own, IPv6Address) else None
+        return Endpoint(f"{endpoint.host.partition('%')[0]}%{zone}", endpoint.port) if zone else None
+    return endpoint if not address.is_global or _is_near(address, own) else None
+
+
+def _address(host: str) -> Address | None:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _is_near(address: Address, own: Address | None) -> bool:
+    if own is None or own.version != address.version:
+        return False
+    return address in ip_network(f"{str(own).partition('%')[0]}/{OWN_NETWORK_BITS[own.version]}", strict=False)
+
+
+class Asking:
+    """When, and whom, to ask for the peers that it knows: the first one met, then one at random each half minute."""
+
+    def __init__(self, this: NodeId, rows: Rows) -> None:
+        self._rows = rows
+        self._rotation = Rotation(this, "ask")
+        self._next_at = -math.inf
+
+    def joined(self, node: NodeId) -> None:
+        self._rotation.add(node)
+
+    def left(self, node: NodeId) -> None:
+        """Who has lost them all asks the first one that comes back."""
+        self._rotation.discard(node)
+        if not len(self._rows):
+            self._next_at = -math.inf
+
+    def due(self, now: float) -> Endpoint | None:
+        """Whom to ask now; then not before the answer, or its failure, and a pause."""
+        if now < self._next_at:
+            return None
+        node = self._rotation.turn(self._is_well)
+        peer = self._rows.get(node) if node is not None else None
+        if peer is None:
+            return None
+        self._next_at = now + ASK_EVERY_S * max(1.0, len(self._rows) / EVERYBODY)
+        return peer.endpoint
+
+    def failed(self, now: float) -> None:
+        self._next_at = min(self._next_at, now + ASK_AGAIN_S)
+
+    def _is_well(self, node: NodeId) -> bool:
+        peer = self._rows.get(node)
+        return peer is not None and peer.is_understood and not peer.suspected
