@@ -45,7 +45,9 @@ class RunningDaemon:
 
     def wait_until_ready(self) -> RunningDaemon:
         lines: list[str] = []
-        reader = threading.Thread(target=lambda: lines.append(self.process.stdout.readline()), daemon=True)
+        output = self.process.stdout
+        assert output is not None
+        reader = threading.Thread(target=lambda: lines.append(output.readline()), daemon=True)
         reader.start()
         reader.join(READY_S)
         if not lines or not lines[0]:
@@ -53,6 +55,14 @@ class RunningDaemon:
         ready = json.loads(lines[0])
         assert ready["event"] == "ready"
         self.url, self.node = ready["url"], ready["node"]
+        return self
+
+    def wait_until_listening(self) -> RunningDaemon:
+        """It answers HTTP, seconds before its model is there. On a LAN only, where the port is the usual one."""
+        assert self.host is not None
+        self.url = f"http://{self.host.address}:17615/v1"
+        ask = self.host.inside("curl", "-so", "/dev/null", "--max-time", "1", f"{self.url}/federation/health")
+        wait_until(lambda: subprocess.run(ask, check=False).returncode == 0, "HTTP")
         return self
 
     def wait_until_logged(self, text: str) -> None:

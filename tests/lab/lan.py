@@ -1,28 +1,35 @@
 """A LAN of network namespaces that vanishes with the process that made it.
 
 Each host is an anonymous net, pid, mount and uts namespace, held by one `sleep` whose parent's death kills it; a hub
-namespace holds the bridge. Nothing is made in the machine's own network namespace, nothing has a name that could
+namespace holds the switch. Nothing is made in the machine's own network namespace, nothing has a name that could
 collide, and nothing is routed out: the only addresses are 10.77.0.0/24 and loopback. As root, or under `unshare -Urn`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
+import itertools
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
+
+from tests.lab.host import NAMESPACES, Host, create_host
+from tests.lab.switch import Shape
+from tests.lab.wiring import KernelBridge, UserSwitch
+
+__all__ = ["PRESETS", "Host", "Lan", "Shape", "why_not"]
 
 SUBNET = "10.77.0"
-PR_SET_PDEATHSIG = 1
-NAMESPACES = ("--net", "--uts", "--pid", "--mount")
+PRESETS = {
+    "gbit": Shape(rate_mbit=940, delay_ms=0.1),
+    "100mbit": Shape(rate_mbit=94, delay_ms=0.2),
+    "wifi": Shape(rate_mbit=80, delay_ms=1.5, jitter_ms=2, loss_pct=0.3, multicast_loss_pct=5),
+    "badwifi": Shape(rate_mbit=8, delay_ms=15, jitter_ms=20, loss_pct=5, multicast_loss_pct=20),
+}
+"""One way between two hosts of this kind. A switch of Python adds some 0.1 ms, and forwards 200 Mbit/s at most."""
+
+Half = Sequence[Host]
 
 
 def why_not() -> str | None:
@@ -36,70 +43,18 @@ def why_not() -> str | None:
     return None if tried.returncode == 0 else f"cannot make namespaces: {tried.stderr.strip()} (root, or unshare -Urn)"
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _run(*command: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, capture_output=True, text=True, **options)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return done
-
-
-@dataclass
-class Host:
-    """One machine of the LAN."""
-
-    name: str
-    address: str
-    holder: subprocess.Popen[bytes]
-    pid: int
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def inside(self, *command: str) -> list[str]:
-        return ["nsenter", "-t", str(self.pid), "--net", "--uts", "--pid", "--mount", "--", *command]
-
-    def run(self, *command: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-        return _run(*self.inside(*command), timeout=timeout_s)
-
-    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
-        process = subprocess.Popen(self.inside(*command), text=True, preexec_fn=_die_with_parent, **options)
-        self.started.append(process)
-        return process
-
-    def signal(self, process: subprocess.Popen[str], number: signal.Signals) -> None:
-        """To the program itself, which is the child of its `nsenter`."""
-        for child in _children(process.pid):
-            os.kill(child, number)
-        if number == signal.SIGKILL:
-            os.kill(process.pid, signal.SIGCONT)  # nsenter stops itself when its child is stopped
-
-    def network(self, *command: str) -> None:
-        """`ip` with pids as this process sees them: enters the network namespace only."""
-        _run("nsenter", "-t", str(self.pid), "--net", "--", *command)
-
-    def set_link(self, *, up: bool) -> None:
-        """The cable at this host."""
-        self.network("ip", "link", "set", "eth0", "up" if up else "down")
-
-    def crash(self) -> None:
-        """Everything on this host dies at once."""
-        os.kill(self.pid, signal.SIGKILL)
-        self.holder.wait(5)
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 class Lan:
-    """`hosts` machines on one switch; a context manager."""
+    """`hosts` machines on one switch; a context manager. `switch="user"` has links as bad as one likes."""
 
-    def __init__(self, hosts: int = 2) -> None:
-        self._count = hosts
+    def __init__(self, hosts: int = 2, switch: Literal["bridge", "user"] = "bridge", preset: str | None = None) -> None:
+        if preset is not None and switch != "user":
+            raise ValueError(f"the kernel's bridge has no bad links: say switch='user' for the preset {preset!r}")
+        if preset is not None and preset not in PRESETS:
+            raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+        self._count, self._kind, self._preset = hosts, switch, preset
         self.hosts: list[Host] = []
         self._hub: Host | None = None
+        self._built: KernelBridge | UserSwitch | None = None
 
     def __enter__(self) -> Lan:
         try:
@@ -109,59 +64,86 @@ class Lan:
             raise
         return self
 
+    def __exit__(self, *_: object) -> None:
+        for host in [*self.hosts, *([self._hub] if self._hub else [])]:
+            host.remove()
+
     def _build(self) -> None:
-        hub = self._hub = self._host("hub", "")
-        bridge = ("type", "bridge", "stp_state", "0", "mcast_snooping", "0", "forward_delay", "0")
-        hub.network("ip", "link", "add", "br0", *bridge)
-        hub.network("ip", "link", "set", "br0", "up")
+        hub = self._hub = create_host("hub", "")
+        switch = self._built = KernelBridge(hub) if self._kind == "bridge" else UserSwitch(hub)
         for number in range(1, self._count + 1):
             self._plug_in(hub, number)
+        switch.start([f"p{number}" for number in range(1, self._count + 1)])
+        for host in self.hosts:
+            host.wait_until_connected()
+        if self._preset is not None:
+            self.shape_all(PRESETS[self._preset])
 
     def _plug_in(self, hub: Host, number: int) -> None:
-        host = self._host(f"host{number}", f"{SUBNET}.{number}")
+        host = create_host(f"host{number}", f"{SUBNET}.{number}")
         self.hosts.append(host)
         hub.network("ip", "link", "add", f"p{number}", "type", "veth", "peer", "name", "eth0", "netns", str(host.pid))
-        hub.network("ip", "link", "set", f"p{number}", "master", "br0", "up")
+        hub.network("ip", "link", "set", f"p{number}", "up")
+        self._switch.prepare(host)
         host.network("ip", "addr", "add", f"{host.address}/24", "dev", "eth0")
         host.network("ip", "link", "set", "lo", "up")
         host.set_link(up=True)
 
-    def _host(self, name: str, address: str) -> Host:
-        script = f"hostname {name}; exec sleep infinity"
-        holder = subprocess.Popen(
-            ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", "sh", "-c", script],
-            preexec_fn=_die_with_parent,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and holder.poll() is None:
-            with contextlib.suppress(OSError, IndexError):
-                pid = _children(holder.pid)[0]
-                if Path(f"/proc/{pid}/comm").read_text().strip() == "sleep":
-                    return Host(name, address, holder, pid)
-            time.sleep(0.005)
-        holder.kill()
-        holder.wait(5)
-        raise RuntimeError(f"the namespaces of {name} did not come up")
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        for host in [*self.hosts, *([self._hub] if self._hub else [])]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(host.pid, signal.SIGKILL)
-            host.holder.kill()
-            host.holder.wait(5)
-            for process in host.started:
-                process.wait(10)
-                for stream in (process.stdin, process.stdout, process.stderr):
-                    if stream:
-                        stream.close()
+    # -- faults -------------------------------------------------------------------------------------------------------
 
     def cut(self, host: Host) -> None:
         """At the switch: the host sees its link up, and silence."""
-        assert self._hub is not None
-        self._hub.network("ip", "link", "set", f"p{self.hosts.index(host) + 1}", "nomaster")
+        self._switch.cut(self._port(host))
 
     def heal(self, host: Host) -> None:
-        assert self._hub is not None
-        self._hub.network("ip", "link", "set", f"p{self.hosts.index(host) + 1}", "master", "br0")
+        self._switch.heal(self._port(host))
+
+    def power_off(self, host: Host) -> None:
+        """The plug is pulled: silence first, as no socket says goodbye, then all processes die. It is off for good."""
+        self.cut(host)
+        host.crash()
+
+    def block(self, source: Host, target: Host) -> None:
+        """One way: what `source` sends does not reach `target` any more. On the user switch only."""
+        self._user_switch.block(self._port(source), self._port(target), on=True)
+
+    def unblock(self, source: Host, target: Host) -> None:
+        self._user_switch.block(self._port(source), self._port(target), on=False)
+
+    def divide(self, one: Half, other: Half) -> None:
+        """Two networks, each whole in itself. On the user switch only."""
+        for source, target in self._across(one, other):
+            self.block(source, target)
+
+    def unite(self, one: Half, other: Half) -> None:
+        for source, target in self._across(one, other):
+            self.unblock(source, target)
+
+    def shape(self, host: Host, shape: Shape) -> None:
+        """The link of one host, in place of what it was. On the user switch only.
+
+        A frame crosses two links and pays half of each: with 10 % loss on both, a tenth is lost; on one, a twentieth.
+        """
+        self._user_switch.shape(self._port(host), shape)
+
+    def shape_all(self, shape: Shape) -> None:
+        for host in self.hosts:
+            self.shape(host, shape)
+
+    def _across(self, one: Half, other: Half) -> list[tuple[Host, Host]]:
+        return [*itertools.product(one, other), *itertools.product(other, one)]
+
+    def _port(self, host: Host) -> str:
+        return f"p{self.hosts.index(host) + 1}"
+
+    @property
+    def _switch(self) -> KernelBridge | UserSwitch:
+        if self._built is None:
+            raise RuntimeError("the LAN is used outside its `with`")
+        return self._built
+
+    @property
+    def _user_switch(self) -> UserSwitch:
+        if not isinstance(self._switch, UserSwitch):
+            raise RuntimeError("the kernel's bridge cannot do this: Lan(switch='user')")
+        return self._switch
