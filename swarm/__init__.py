@@ -8,6 +8,7 @@ discovery   mDNS: announce this node, hear the others
 peering     HTTP out: another node as a source of text, its probe, its vote
 engine      the door to the worker process
 host        this machine: clock, hardware, folders, identity
+doctor      why machines do not see each other
 federation  FederatedSwarm: who is asked, and which answer wins
 generation  admission and the use case of answering on this node
 membership  who is in the swarm now

@@ -7,6 +7,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from swarm.api.bodies import FEDERATION_LIMIT_BYTES, read_body
+from swarm.api.events import EventFeed
 from swarm.api.fields import Fields
 from swarm.api.json_replies import wire_reply
 from swarm.api.middleware import OWN_ID
@@ -15,21 +16,23 @@ from swarm.api.recent_requests import RecentRequests
 from swarm.api.services import ApiServices
 from swarm.domain.errors import RequestError
 from swarm.domain.generation import GenerationRequest, Provenance
-from swarm.domain.ids import NodeId, RequestId
+from swarm.domain.ids import BootId, NodeId, RequestId
+from swarm.domain.nodes import Endpoint
 from swarm.wire.codec import JSON_TYPE, MSGPACK_TYPE, PROTOCOL_VERSION, MalformedMessage, decode, to_plain
-from swarm.wire.federation_messages import Goodbye, PeersReply, VoteReply, VoteRequest
+from swarm.wire.federation_messages import Goodbye, Hello, PeersReply, VoteReply, VoteRequest
 
 T = TypeVar("T")
 LONGEST_ID = 128
 
 
 class FederationRoutes:
-    def __init__(self, services: ApiServices, recent: RecentRequests) -> None:
-        self._services, self._recent = services, recent
+    def __init__(self, services: ApiServices, recent: RecentRequests, feed: EventFeed) -> None:
+        self._services, self._recent, self._feed = services, recent, feed
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/federation/vote", self._vote),
+            web.post("/v1/federation/hello", self._hello),
             web.post("/v1/federation/goodbye", self._goodbye),
             web.get("/v1/federation/health", self._health),
             web.get("/v1/federation/peers", self._peers),
@@ -45,6 +48,14 @@ class FederationRoutes:
             watch.provenance = Provenance("local", tuple({vote.node: None for vote in votes}), model, digest)
         return wire_reply(request, VoteReply(votes))
 
+    async def _hello(self, request: web.Request) -> web.Response:
+        """Whoever greets can only make this node look at the address that the greeting comes from."""
+        message = await read_message(request, Hello)
+        if request.remote is not None:
+            endpoint = Endpoint(request.remote, message.port)
+            self._services.hear_hello(NodeId(message.node), BootId(message.boot), endpoint)
+        return web.Response(status=204)
+
     async def _goodbye(self, request: web.Request) -> web.Response:
         message = await read_message(request, Goodbye)
         if not 0 < len(message.node) <= LONGEST_ID:
@@ -57,7 +68,7 @@ class FederationRoutes:
         return wire_reply(request, self._services.status())
 
     async def _peers(self, request: web.Request) -> web.Response:
-        return wire_reply(request, PeersReply(self._services.status(), self._services.peers()))
+        return wire_reply(request, PeersReply(self._services.status(), self._services.peers(), self._feed.recent()))
 
     async def _requests(self, request: web.Request) -> web.Response:
         return wire_reply(request, {"requests": [to_plain(record) for record in self._recent.newest_first()]})

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from swarm.domain.errors import RequestError
 
-HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]/@\s]+))(?::\d{1,5})?")
+HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[\w.~-]+)?)\]|([^:\[\]/@\s]+))(?::\d{1,5})?", re.ASCII)
+"""Clients differ in whether they leave the zone of a link-local address out."""
 LOCAL_SUFFIXES = ("", ".local", ".lan", ".home.arpa", ".internal")
 """What a network's own names end in; none of them can be had on the public internet."""
 

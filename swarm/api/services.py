@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from swarm.domain.events import MembershipEvent
 from swarm.domain.federation import PeerVote
 from swarm.domain.generation import GenerationRequest
-from swarm.domain.ids import NodeId, StrategyName
-from swarm.domain.nodes import NodeStatus, PeerInfo
+from swarm.domain.ids import BootId, NodeId, StrategyName
+from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
 from swarm.ports.clock import Clock
 from swarm.ports.text_source import TextSource
+
+Unsubscribe = Callable[[], None]
+
+
+def no_events(_hear: Callable[[MembershipEvent], None]) -> Unsubscribe:
+    """Of a node that has no membership."""
+    return lambda: None
+
+
+def no_greetings(_node: NodeId, _boot: BootId, _endpoint: Endpoint) -> None:
+    """Of a node that has no membership."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +38,7 @@ class ApiServices:
     new_id: Callable[[], str]
     strategy: StrategyName = "weighted_vote"
     """For a request that asks for federation and names no strategy."""
+    subscribe: Callable[[Callable[[MembershipEvent], None]], Unsubscribe] = no_events
+    """Every event of the membership, at once and in order."""
+    hear_hello: Callable[[NodeId, BootId, Endpoint], None] = no_greetings
+    """Another node has met this one, and listens there."""

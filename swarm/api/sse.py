@@ -29,8 +29,9 @@ class ReaderGone(Exception):
         self.response = response
 
 
-def event_bytes(data: Mapping[str, Any]) -> bytes:
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+def event_bytes(data: Mapping[str, Any], name: str = "") -> bytes:
+    head = f"event: {name}\n".encode() if name else b""
+    return head + b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
 
 
 class EventStream:
@@ -44,8 +45,12 @@ class EventStream:
     def started(self) -> bool:
         return self.response.prepared
 
-    async def event(self, data: Mapping[str, Any]) -> None:
-        await self._write(event_bytes(data))
+    async def event(self, data: Mapping[str, Any], name: str = "") -> None:
+        await self.raw(event_bytes(data, name))
+
+    async def raw(self, event: bytes) -> None:
+        """What `event_bytes` made, for many streams at once."""
+        await self._write(event)
 
     async def comment(self, text: str) -> None:
         await self._write(f": {text}\n\n".encode())
@@ -53,6 +58,9 @@ class EventStream:
     async def done(self) -> None:
         """Ends the response at once: some clients wait for its end, not for [DONE]."""
         await self._write(b"data: [DONE]\n\n", last=True)
+
+    async def end(self) -> None:
+        await self._write(b": the end\n\n", last=True)
 
     async def _write(self, data: bytes, *, last: bool = False) -> None:
         try:

@@ -6,18 +6,23 @@ import asyncio
 import contextlib
 import logging
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from swarm.api.server import ApiServer
 from swarm.api.services import ApiServices
 from swarm.app.banner import Choices, banner, ready_line, serving_line
+from swarm.app.broadcast import Broadcast
+from swarm.app.network_watch import NetworkWatch
+from swarm.app.running import API, update_state
 from swarm.app.this_node import Identity, advert_of, chain_addresses_of, status_of
 from swarm.config.settings import Settings
 from swarm.discovery.service import SwarmDiscovery
 from swarm.discovery.static_peers import static_endpoints
 from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft
 from swarm.domain.ids import NodeId
-from swarm.domain.nodes import NodeStatus
+from swarm.domain.nodes import Advert, Endpoint, NodeStatus
 from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice, choose_model
 from swarm.engine.state import EngineState
@@ -33,11 +38,13 @@ from swarm.host.console import ProgressBar
 from swarm.host.folders import DataFolder
 from swarm.host.hardware import machine_name, read_hardware
 from swarm.host.identity import load_identity
+from swarm.membership.memory import PeerMemory
 from swarm.membership.shell import Membership
 from swarm.peering.client import FederationClient
 
 logger = logging.getLogger(__name__)
 
+KNOWN_PEERS = "peers.json"
 LAST_MODEL = "model"
 """In state.json: the model that was used last."""
 
@@ -77,8 +84,17 @@ class Daemon:
         self._engine = Engine(settings.engine, self._choice, place, clock, self._engine_changed)
         self._admission = Admission(settings.engine.slots, settings.engine.queue_limit, clock)
         self._answering = AnsweringNode(self._engine, self._admission, clock)
-        self._membership = Membership(self.status, self._link, clock, settings.membership)
+        self._membership = Membership(self.status, self._link, clock, settings.membership, lambda: self._api.endpoints)
         self._membership.subscribe(self._membership_changed)
+        events = Broadcast[MembershipEvent]()
+        self._membership.subscribe(events.publish)
+        self._memory = PeerMemory(
+            self._folder.read_json(KNOWN_PEERS),
+            self._membership.peers,
+            partial(self._folder.write_json, KNOWN_PEERS),
+            clock,
+        )
+        self._membership.subscribe(self._memory.hear)
         votes = LocalVotes(self._answering, self.status, clock)
         this = ThisNode(self._answering, votes.votes, self.status)
         peers = self._membership.peers
@@ -87,12 +103,14 @@ class Daemon:
         services = ApiServices(
             answers=router,
             votes=votes.votes,
-            status=self.status,
+            status=lambda: replace(self.status(), news=self._membership.news()),
             peers=peers,
+            hear_hello=self._membership.said_hello,
             hear_goodbye=self._membership.said_goodbye,
             clock=clock,
             new_id=new_id,
             strategy=settings.federation.strategy,
+            subscribe=events.subscribe,
         )
         self._api = ApiServer(services, settings.api, self._address.host)
 
@@ -109,8 +127,10 @@ class Daemon:
         """Until `stop`. Then: no new requests, running ones are finished, goodbye, the worker is ended."""
         static = static_endpoints(self._settings.discovery.peers)
         self._membership.add_static(static)
+        self._membership.recall(self._memory.known())
         async with self._link, contextlib.AsyncExitStack() as api:
             await api.enter_async_context(self._api)
+            await asyncio.to_thread(update_state, self._folder, {API: str(self._api.endpoint)})
             self._say(banner(self._identity.node, self._identity.name, self._api.endpoint, self._choices(len(static))))
             await self._live(stop, api)
 
@@ -120,21 +140,28 @@ class Daemon:
             async with contextlib.AsyncExitStack() as parts:
                 parts.callback(lambda: [task.cancel() for task in background])
                 background.append(tasks.create_task(self._membership.run(), name="membership"))
+                background.append(tasks.create_task(self._memory.run(), name="known peers"))
                 parts.push_async_callback(self._membership.say_goodbye)
                 discovery = await parts.enter_async_context(self._discovery())
-                background.append(tasks.create_task(self._tell_changes(discovery), name="changes"))
+                network = NetworkWatch(self._api, discovery, self._advert, self._settings.api.host, self._clock)
+                watching = tasks.create_task(network.run(), name="network")
+                background.append(tasks.create_task(self._tell_changes(network), name="changes"))
                 # Left first: a goodbye is believed only once the socket is closed.
                 parts.push_async_callback(api.aclose)
+                parts.callback(watching.cancel)
                 await stop.wait()
 
     def _discovery(self) -> SwarmDiscovery:
         return SwarmDiscovery(
-            advert_of(self.status(), self._api.endpoint),
+            self._advert(self._api.endpoints),
             self._address.host,
             self._settings.discovery,
             self._membership.heard_of,
             self._membership.said_goodbye,
         )
+
+    def _advert(self, endpoints: tuple[Endpoint, ...]) -> Advert:
+        return advert_of(self.status(), endpoints)
 
     def _choices(self, static_peers: int) -> Choices:
         settings = self._settings
@@ -143,7 +170,7 @@ class Daemon:
             hardware, self._address, self._choice, settings.federation, settings.discovery.mdns, static_peers
         )
 
-    async def _tell_changes(self, discovery: SwarmDiscovery) -> None:
+    async def _tell_changes(self, network: NetworkWatch) -> None:
         """Tells the operator, programs and the LAN what became of the model."""
         is_ready, told = False, ""
         while True:
@@ -152,19 +179,13 @@ class Daemon:
             self._bar.show(state.progress)
             if status.can_answer and not is_ready:
                 is_ready = True
-                await asyncio.to_thread(self._remember_model)
+                await asyncio.to_thread(update_state, self._folder, {LAST_MODEL: self._choice.remembered})
                 print(ready_line(status, self._api.endpoint), flush=True)
             if state.complete and state.why != told:
                 told = state.why
                 self._say(serving_line(status, told))
-            await discovery.update(advert_of(status, self._api.endpoint))
+            await network.announce()
             await self._changed.wait()
-
-    def _remember_model(self) -> None:
-        try:
-            self._folder.write_json(self._folder.state_path.name, {LAST_MODEL: self._choice.remembered})
-        except OSError as error:  # a full disk must not end a node that can answer
-            logger.warning("the model is not remembered for the next start", extra={"fields": {"problem": str(error)}})
 
     def _say(self, text: str) -> None:
         self._bar.show(None)
@@ -182,6 +203,7 @@ class Daemon:
             case PeerJoined(peer) | PeerChanged(peer) if peer.status and self._shares_model(peer.status):
                 self._know_chain_of(peer.node, chain_addresses_of(peer))
             case PeerLeft(peer, _):
+                self._link.forget(peer.node)
                 self._know_chain_of(peer.node, ())
             case _:
                 pass

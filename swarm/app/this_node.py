@@ -58,11 +58,11 @@ def status_of(this: Identity, state: EngineState, admission: Admission, answerin
     )
 
 
-def advert_of(status: NodeStatus, endpoint: Endpoint) -> Advert:
+def advert_of(status: NodeStatus, endpoints: tuple[Endpoint, ...]) -> Advert:
     return Advert(
         node=status.node,
         boot=status.boot,
-        endpoints=(endpoint,),
+        endpoints=endpoints,
         version=status.version,
         protocol=status.protocol,
         instances=status.instances,

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from itertools import chain, repeat
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from zeroconf import Error as ZeroconfError
 from zeroconf import ServiceInfo
-from zeroconf._dns import DNSQuestion
-from zeroconf._protocol.outgoing import DNSOutgoing
-from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
-from zeroconf.const import _CLASS_IN, _FLAGS_QR_QUERY, _TYPE_PTR
 
 from swarm.discovery.ear import Ear
-from swarm.discovery.interfaces import networks_of, without_zone
+from swarm.discovery.interfaces import Place, places_of, without_zone
+from swarm.discovery.multicast import Multicast
 from swarm.discovery.service_record import (
     SERVICE_TYPE,
-    Network,
     ServiceRecord,
     instance_name,
     node_of_instance,
@@ -40,12 +35,15 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSES_S = (1.0, 2.0)
 """Between the first questions: the first one may be lost, and a newcomer should not wait."""
-CLOSE_TIMEOUT_S = 2.0
-"""Three goodbyes take 0.25 s."""
+FAULTS = (OSError, RuntimeError, ValueError, ZeroconfError)
+"""What zeroconf raises where a network is not as it should be."""
 
 
 class SwarmDiscovery:
-    """An async context manager; open it once a process. Where multicast cannot be used it warns and does nothing."""
+    """An async context manager; open it once a process. It opens on `host` and follows the addresses of the advert.
+
+    Where multicast cannot be used it warns, and tries again at every `check_interfaces` and `update`.
+    """
 
     def __init__(
         self,
@@ -57,25 +55,15 @@ class SwarmDiscovery:
     ) -> None:
         self._advert, self._host, self._settings = advert, host, settings
         self._on_advert, self._on_goodbye = on_advert, on_goodbye
-        self._networks: tuple[Network, ...] = ()
-        self._multicast: AsyncZeroconf | None = None
+        self._places: tuple[Place, ...] = ()
+        self._multicast: Multicast | None = None
         self._sending: list[asyncio.Task[None]] = []
+        self._changing = asyncio.Lock()
+        self._has_warned = False
 
     async def __aenter__(self) -> Self:
-        if not self._settings.mdns:
-            return self
-        try:
-            await self._open()
-        except (OSError, RuntimeError, ValueError, ZeroconfError) as error:
-            await self._close()
-            fields = {"host": self._host, "problem": f"{type(error).__name__}: {error}"}
-            logger.warning(
-                "multicast cannot be used, so other nodes are not found by themselves; name them with --peer HOST:PORT",
-                extra={"fields": fields},
-            )
-        except BaseException:
-            await self._close()
-            raise
+        if self._settings.mdns:
+            await self._open(places_of([self._host]))
         return self
 
     async def __aexit__(
@@ -88,36 +76,67 @@ class SwarmDiscovery:
         """Multicast is in use."""
         return self._multicast is not None
 
-    async def start_advertising(self) -> None:
-        """The name comes from a key and is nobody else's, so the 0.75 s of asking whether it is taken are saved."""
+    def start_advertising(self) -> None:
         if self._multicast is not None:
-            info = service_info(self._advert)
-            announcing = await self._multicast.async_register_service(info, cooperating_responders=True)
-            self._sending.append(asyncio.create_task(_finish(announcing), name="mDNS announcement"))
+            self._send(self._multicast.register(service_info(self._advert)), "mDNS announcement")
 
     def start_discovery(self) -> None:
         if self._multicast is not None:
-            self._multicast.zeroconf.async_add_listener(Ear(self._hear, self._lose), None)
-            self._sending.append(asyncio.create_task(self._ask(self._multicast), name="mDNS questions"))
+            self._multicast.listen(Ear(self._hear, self._lose))
+            self._send(self._keep_asking(self._multicast), "mDNS questions")
 
     async def update(self, advert: Advert) -> None:
-        """Announces what has changed; returns when it has been said, half a second later."""
+        """Announces what has changed, addresses too; returns when it has been said, half a second later."""
         self._advert = advert
+        if not await self.check_interfaces():
+            await self._announce()
+
+    async def check_interfaces(self) -> bool:
+        """To be called every few seconds: follows the announced addresses. True where something had changed."""
+        async with self._changing:
+            places = places_of(endpoint.host for endpoint in self._advert.endpoints)
+            is_known = self._multicast is not None and places == self._places
+            if not self._settings.mdns or not places or is_known:
+                return False
+            await (self._open(places) if self._multicast is None else self._move(self._multicast, places))
+            return True
+
+    async def refresh(self) -> None:
+        """After a sleep: asks and announces at once."""
+        if self._multicast is not None:
+            self._multicast.ask()
+            await self._announce()
+
+    async def _open(self, places: tuple[Place, ...]) -> None:
+        try:
+            if not places:
+                raise OSError("no interface has that address")
+            self._multicast = await Multicast.open(places)
+        except FAULTS as error:
+            self._warn(error)
+            return
+        self._places, self._has_warned = places, False
+        logger.debug("multicast is in use", extra={"fields": _fields(places)})
+        self.start_discovery()
+        self.start_advertising()
+
+    async def _move(self, multicast: Multicast, places: tuple[Place, ...]) -> None:
+        try:
+            await multicast.move(places, service_info(self._advert))
+        except FAULTS as error:
+            self._warn(error)
+            return
+        self._places, self._has_warned = places, False
+        logger.info("multicast follows this machine's addresses", extra={"fields": _fields(places)})
+        multicast.ask()
+
+    async def _announce(self) -> None:
         if self._multicast is None:
             return
         try:
-            await _finish(await self._multicast.async_update_service(service_info(advert)))
+            await self._multicast.update(service_info(self._advert))
         except (OSError, ZeroconfError) as error:
             logger.warning("a change was not announced on mDNS", extra={"fields": {"problem": type(error).__name__}})
-
-    async def _open(self) -> None:
-        self._networks = networks_of(self._host)
-        self._multicast = AsyncZeroconf(interfaces=[without_zone(self._host)])
-        await self._multicast.zeroconf.async_wait_for_start()
-        if not self._multicast.zeroconf.engine.senders:
-            raise OSError(f"the interface of {self._host} takes no multicast")
-        self.start_discovery()
-        await self.start_advertising()
 
     async def _close(self) -> None:
         sending, self._sending = self._sending, []
@@ -126,29 +145,35 @@ class SwarmDiscovery:
         await asyncio.gather(*sending, return_exceptions=True)
         multicast, self._multicast = self._multicast, None
         if multicast is not None:
-            try:
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await multicast.async_close()
-            except (OSError, ZeroconfError) as error:
-                logger.debug("no goodbye on mDNS", extra={"fields": {"problem": type(error).__name__}})
+            await multicast.close()
 
-    async def _ask(self, multicast: AsyncZeroconf) -> None:
-        """Without known answers, so that those whom we know, and may have given up, answer too."""
+    def _send(self, saying: Coroutine[Any, Any, None], name: str) -> None:
+        """Owned until `_close`."""
+        self._sending.append(asyncio.create_task(saying, name=name))
+
+    async def _keep_asking(self, multicast: Multicast) -> None:
         for pause_s in chain(FIRST_PAUSES_S, repeat(self._settings.ask_every_s)):
-            question = DNSOutgoing(_FLAGS_QR_QUERY)
-            question.add_question(DNSQuestion(SERVICE_TYPE, _TYPE_PTR, _CLASS_IN))
-            with suppress(OSError, ZeroconfError):  # The next question may get through.
-                multicast.zeroconf.async_send(question)
+            multicast.ask()
             await asyncio.sleep(pause_s)
 
-    def _hear(self, name: str) -> None:
+    def _warn(self, error: Exception) -> None:
+        """Once, until it works again."""
+        if not self._has_warned:
+            self._has_warned = True
+            hosts = [endpoint.host for endpoint in self._advert.endpoints]
+            logger.warning(
+                "multicast cannot be used, so other nodes are not found by themselves; name them with --peer HOST:PORT",
+                extra={"fields": {"hosts": hosts, "problem": f"{type(error).__name__}: {error}"}},
+            )
+
+    def _hear(self, name: str, record: ServiceRecord | None) -> None:
         if self._multicast is None or node_of_instance(name) in (None, self._advert.node):
             return
-        info = AsyncServiceInfo(SERVICE_TYPE, name)
-        if not info.load_from_cache(self._multicast.zeroconf):
+        record = record or self._multicast.read(name)
+        if record is None:
             return  # The rest comes with the answer to our next question.
-        record = ServiceRecord(name, info.port, tuple(info.parsed_scoped_addresses()), info.properties)
-        advert = read_service(record, self._advert.node, self._networks)
+        networks = [network for place in self._places for network in place.networks]
+        advert = read_service(record, self._advert.node, networks)
         if advert is not None:
             self._on_advert(advert)
 
@@ -183,5 +208,5 @@ def service_info(advert: Advert) -> ServiceInfo:
     )
 
 
-async def _finish(sending: Awaitable[None]) -> None:
-    await sending
+def _fields(places: tuple[Place, ...]) -> dict[str, object]:
+    return {"hosts": [place.host for place in places], "interfaces": [place.interface for place in places]}

@@ -61,7 +61,7 @@ def txt_properties(advert: Advert) -> dict[str, bytes]:
 def read_service(record: ServiceRecord, this: NodeId, networks: Iterable[Network]) -> Advert | None:
     """None for anything but a well-formed announcement of another node. Never raises.
 
-    `networks` are those of the interface that we listen on; addresses outside are dropped where they are public.
+    `networks` are those of the interfaces that we listen on; addresses outside are dropped.
     """
     node = node_of_instance(record.name)
     if node is None or node == this or _text(record, b"node") != node:
@@ -86,7 +86,7 @@ def read_service(record: ServiceRecord, this: NodeId, networks: Iterable[Network
 
 
 def may_be_dialled(host: str, networks: Iterable[Network]) -> bool:
-    """May a stranger make us connect there? On loopback only to loopback; else only to one machine of a LAN."""
+    """May a stranger make us connect there? Only to one machine of our own networks, which are all that mDNS spans."""
     try:
         address = _unmapped(ip_address(host))
     except ValueError:
@@ -100,7 +100,7 @@ def may_be_dialled(host: str, networks: Iterable[Network]) -> bool:
     if isinstance(address, IPv6Address) and address.is_link_local and address.scope_id is None:
         return False
     ours = [network for network in networks if address in network]
-    return not any(_is_for_all(address, network) for network in ours) and (bool(ours) or not address.is_global)
+    return bool(ours) and not any(_is_for_all(address, network) for network in ours)
 
 
 def _unmapped(address: Address) -> Address:

@@ -3,8 +3,11 @@
 // Whatever comes from other machines is data: it reaches the page through textContent only.
 
 const POLL_MS = 1500;
+const POLL_BESIDE_EVENTS_MS = 3000;
+const LISTEN_AGAIN_MS = 30000;
 const TIMEOUT_MS = 5000;
 const SHOWN_REQUESTS = 20;
+const SHOWN_EVENTS = 8;
 
 const find = (id) => document.getElementById(id);
 
@@ -187,6 +190,35 @@ function showProblems(machines) {
   }
 }
 
+// --- who came and went ------------------------------------------------------------------------------------------------
+
+const HAPPENINGS = { joined: ["good", "joined"], suspect: ["wait", "fell silent"], left: ["bad", "left"] };
+
+function eventItem(event) {
+  const [mood, words] = HAPPENINGS[event.kind];
+  const at = new Date(event.at * 1000);
+  const what = element("span", {
+    children: [
+      document.createTextNode(`${event.name || shortId(event.node)} `),
+      element("span", { className: `happened ${mood}`, text: words }),
+      element("span", { className: "soft", text: event.reason ? ` · ${event.reason}` : "" }),
+    ],
+  });
+  const time = element("time", { text: at.toLocaleTimeString("en-GB"), datetime: at.toISOString() });
+  return element("li", { children: [time, what] });
+}
+
+/** Newest first. Rewritten only when there is something new, so that screen readers announce that and nothing else. */
+function showEvents(events) {
+  const shown = events.filter((event) => event.kind in HAPPENINGS).slice(-SHOWN_EVENTS).reverse();
+  const list = find("events");
+  find("no-events").hidden = shown.length > 0;
+  const key = JSON.stringify(shown);
+  if (list.dataset.shown === key) return;
+  list.dataset.shown = key;
+  list.replaceChildren(...shown.map(eventItem));
+}
+
 // --- recent requests -------------------------------------------------------------------------------------------------
 
 function requestRow(record, names, now) {
@@ -217,7 +249,7 @@ function showRequests(records, machines) {
   find("request-rows").replaceChildren(...rows);
 }
 
-// --- polling ---------------------------------------------------------------------------------------------------------
+// --- polling, and listening ------------------------------------------------------------------------------------------
 
 let lastHeard = null;
 let namesById = new Map();
@@ -232,6 +264,7 @@ function showSwarm(view, records) {
   find("no-peers").hidden = view.peers.length > 0;
   showModel(machines);
   showProblems(machines);
+  showEvents(view.events);
   showRequests(records, machines);
 }
 
@@ -249,7 +282,37 @@ function showUnreachable() {
   say(find("summary"), lastHeard ? `last heard at ${lastHeard.toLocaleTimeString("en-GB")}` : "never heard since this page was opened");
 }
 
+let nextPoll = null;
+let events = null;
+let isPolling = false;
+let isStale = false;
+
+/** One at a time; asked for meanwhile, it comes once more. */
 async function poll() {
+  clearTimeout(nextPoll);
+  if (isPolling) {
+    isStale = true;
+    return;
+  }
+  isPolling = true;
+  isStale = false;
+  await readSwarm();
+  isPolling = false;
+  const listens = events?.readyState === EventSource.OPEN;
+  nextPoll = setTimeout(poll, isStale ? 0 : listens ? POLL_BESIDE_EVENTS_MS : POLL_MS);
+}
+
+/** What the node tells by itself is shown at once; load and counters are not told, so that polling goes on, slower. */
+function listen() {
+  events = new EventSource("/v1/federation/events");
+  for (const name of ["joined", "changed", "suspect", "left"]) events.addEventListener(name, poll);
+  events.onerror = () => {
+    // It connects again by itself, unless the node refused: then there are too many listeners.
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, LISTEN_AGAIN_MS);
+  };
+}
+
+async function readSwarm() {
   try {
     const [view, recent] = await Promise.all([getJson("/v1/federation/peers"), getJson("/v1/federation/requests")]);
     lastHeard = new Date();
@@ -259,7 +322,6 @@ async function poll() {
   } catch {
     showUnreachable();
   }
-  setTimeout(poll, POLL_MS);
 }
 
 // --- asking ----------------------------------------------------------------------------------------------------------
@@ -357,3 +419,4 @@ find("question").addEventListener("keydown", (event) => {
 });
 find("base-url").textContent = `${location.origin}/v1`;
 poll();
+listen();

@@ -16,7 +16,7 @@ from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import Advert, Endpoint
 
 THIS = NodeId("aaaaaaaaaaaaaaaa")
-LAN = (ip_network("10.77.0.0/24"), ip_network("fe80::/64"))
+LAN = (ip_network("10.77.0.0/24"), ip_network("fe80::/64"), ip_network("fd00::/64"))
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 ADVERT = Advert(
     node=NodeId("bbbbbbbbbbbbbbbb"),
@@ -106,10 +106,11 @@ def test_whatever_is_forged_is_read_or_ignored(
     ("host", "lan", "loopback"),
     [
         ("10.77.0.9", True, False),
-        ("192.168.9.9", True, False),
-        ("100.64.0.9", True, False),
-        ("169.254.3.4", True, False),
-        ("fd12::9", True, False),
+        ("192.168.9.9", False, False),
+        ("100.64.0.9", False, False),
+        ("169.254.3.4", False, False),
+        ("fd12::9", False, False),
+        ("fd00::9", True, False),
         ("fe80::9%2", True, False),
         ("127.0.0.1", False, True),
         ("::1", False, True),
