@@ -16,6 +16,7 @@ import fcntl
 import heapq
 import itertools
 import json
+import math
 import os
 import random
 import select
@@ -54,9 +55,9 @@ class Shape:
     """On top, of multicast and broadcast: Wi-Fi never repeats these."""
 
     def is_lost(self, multicast: bool) -> bool:
-        """At one of the two ports."""
+        """At one of the two ports: what two of them let pass together is what the whole way lets pass."""
         chances = (self.loss_pct, self.multicast_loss_pct if multicast else 0.0)
-        return any(chance and random.random() * 200 < chance for chance in chances)
+        return any(chance and random.random() >= math.sqrt(max(0.0, 1 - chance / 100)) for chance in chances)
 
     def delay_s(self) -> float:
         """At one of the two ports."""
