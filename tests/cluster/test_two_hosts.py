@@ -178,3 +178,22 @@ def test_namespaces_leave_nothing_behind_when_their_maker_is_killed() -> None:
 
 def _is_alive(pid: str) -> bool:
     return subprocess.run(["kill", "-0", pid], capture_output=True).returncode == 0
+
+
+def _peer_state(daemon: RunningDaemon, node: str) -> str | None:
+    rows = daemon.get("/v1/federation/peers")["peers"]
+    return next((row["status"]["state"] for row in rows if row["node"] == node and row["status"]), None)
+
+
+def test_while_its_worker_is_dead_a_node_answers_by_its_peer(lan: Lan, daemons: Daemons) -> None:
+    a, b = (daemons.start("--auto", on=host).wait_until_ready() for host in lan.hosts)
+    wait_until(lambda: _peer_state(a, b.node) == "ready", "the peer is known to be ready")
+    assert a.host is not None
+    a.host.run("pkill", "-KILL", "-f", "swarm.worker")  # In its own pid namespace: no other worker is seen there.
+    a.wait_until_logged("the model worker ended")
+    reply = a.post("/v1/chat/completions", chat(QUESTION, temperature=0))
+    assert "The answer is" in reply["choices"][0]["message"]["content"]
+    assert (reply["swarm"]["route"], reply["swarm"]["nodes"][0]) == ("peer", b.node)
+    wait_until(lambda: a.get("/health")["status"] == "ok", "ready again", 60)
+    for daemon in (a, b):
+        daemon.stop()
