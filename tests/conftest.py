@@ -5,6 +5,12 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from swarm.domain.nodes import BlockSpan
+from swarm.wire.codec import from_plain
+
+# pydantic looks for its plugins on the disk when it is used first; not in the middle of a test of the loop.
+from_plain(BlockSpan, {"start": 0, "end": 1})
+
 
 @pytest.fixture(autouse=True)
 def nothing_of_ours_blocks_the_loop() -> Iterator[BlockBuster]:

@@ -30,6 +30,7 @@ class EventFeed:
         self._clock = clock
         self._recent: deque[PeerEvent] = deque(maxlen=MOST_RECENT)
         self._listeners: dict[EventQueue, Callable[[], None]] = {}
+        self._is_closed = False
 
     def recent(self) -> tuple[PeerEvent, ...]:
         """Oldest first."""
@@ -48,7 +49,11 @@ class EventFeed:
 
     @contextmanager
     def listen(self, cut: Callable[[], None]) -> Iterator[EventQueue]:
-        """`cut` is called where the listener is too slow. Raises `Unavailable` where too many listen."""
+        """`cut` is called where the listener is too slow. Raises `Unavailable` where too many listen, or after the end.
+
+        Pages connect again by themselves, over connections that stay open while a server drains."""
+        if self._is_closed:
+            raise Unavailable("This node is stopping; there are no further events.")
         if len(self._listeners) >= MOST_LISTENERS:
             message = f"{MOST_LISTENERS} listeners take events already; ask /v1/federation/peers now and then instead."
             raise Unavailable(message, retry_after_s=30.0, busy=True)
@@ -60,7 +65,8 @@ class EventFeed:
             self._listeners.pop(queue, None)
 
     def close(self) -> None:
-        """Ends every stream: they would keep a server that stops waiting."""
+        """Ends every stream, for good: they would keep a server that stops waiting."""
+        self._is_closed = True
         for queue, cut in self._listeners.items():
             if queue.full():
                 cut()
@@ -69,10 +75,11 @@ class EventFeed:
         self._listeners.clear()
 
     def _remember(self, told: PeerEvent) -> None:
-        """Changes of one node in a row count as one, so that they do not push out who came and went."""
-        last = self._recent[-1] if self._recent else None
-        if last is not None and last == replace(told, at=last.at):
-            self._recent.pop()
+        """Of the changes of one node only the last, so that they do not push out who came and went."""
+        if told.kind == "changed":
+            old = [event for event in self._recent if (event.kind, event.node) == ("changed", told.node)]
+            for event in old:
+                self._recent.remove(event)
         self._recent.append(told)
 
     @staticmethod

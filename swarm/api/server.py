@@ -62,10 +62,10 @@ class ApiServer:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it listens first of all. Only while it is open."""
-        if not self._sites:
+        """Where it listens first of all, or did, where no address is left. Only while it is open."""
+        if self._runner is None:
             raise RuntimeError("the API server is not open")
-        return self.endpoints[0]
+        return next(iter(self.endpoints), Endpoint(self._host, self._port))
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

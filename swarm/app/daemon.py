@@ -126,10 +126,10 @@ class Daemon:
     async def serve(self, stop: asyncio.Event) -> None:
         """Until `stop`. Then: no new requests, running ones are finished, goodbye, the worker is ended."""
         static = static_endpoints(self._settings.discovery.peers)
-        self._membership.add_static(static)
         self._membership.recall(self._memory.known())
         async with self._link, contextlib.AsyncExitStack() as api:
             await api.enter_async_context(self._api)
+            self._membership.add_static(static)  # Now that this node knows which of them is itself.
             await asyncio.to_thread(update_state, self._folder, {API: str(self._api.endpoint)})
             self._say(banner(self._identity.node, self._identity.name, self._api.endpoint, self._choices(len(static))))
             await self._live(stop, api)

@@ -60,6 +60,7 @@ class SwarmDiscovery:
         self._sending: list[asyncio.Task[None]] = []
         self._changing = asyncio.Lock()
         self._has_warned = False
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         if self._settings.mdns:
@@ -96,7 +97,8 @@ class SwarmDiscovery:
         async with self._changing:
             places = places_of(endpoint.host for endpoint in self._advert.endpoints)
             is_known = self._multicast is not None and places == self._places
-            if not self._settings.mdns or not places or is_known:
+            # Not after the goodbye: who tells of changes is stopped later than this, and would announce us again.
+            if not self._settings.mdns or self._is_closed or not places or is_known:
                 return False
             await (self._open(places) if self._multicast is None else self._move(self._multicast, places))
             return True
@@ -135,17 +137,19 @@ class SwarmDiscovery:
             return
         try:
             await self._multicast.update(service_info(self._advert))
-        except (OSError, ZeroconfError) as error:
+        except FAULTS as error:
             logger.warning("a change was not announced on mDNS", extra={"fields": {"problem": type(error).__name__}})
 
     async def _close(self) -> None:
-        sending, self._sending = self._sending, []
-        for task in sending:
-            task.cancel()
-        await asyncio.gather(*sending, return_exceptions=True)
-        multicast, self._multicast = self._multicast, None
-        if multicast is not None:
-            await multicast.close()
+        self._is_closed = True
+        async with self._changing:
+            sending, self._sending = self._sending, []
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+            multicast, self._multicast = self._multicast, None
+            if multicast is not None:
+                await multicast.close()
 
     def _send(self, saying: Coroutine[Any, Any, None], name: str) -> None:
         """Owned until `_close`."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
+from swarm.domain.addresses import LOWEST_PORT, Address, is_one_machine, parse_address
 from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import Advert, Endpoint
 from swarm.membership.strangers import ID_LIMIT, MOST_INSTANCES, clean_text, is_node_id
@@ -14,12 +15,7 @@ SERVICE_TYPE = "_local-swarm._tcp.local."
 VALUE_LIMIT_BYTES = 255
 """Of a `key=value` string in a TXT record, which has a length of one byte (RFC 6763, section 6.1)."""
 MOST_ADDRESSES = 8
-LOWEST_PORT = 1024
-"""Ports below are other services': no announcement makes us knock there."""
-METADATA_ADDRESSES = (ip_address("169.254.169.254"), ip_address("fd00:ec2::254"))
-"""Where clouds keep a machine's secrets."""
 
-Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
@@ -87,24 +83,19 @@ def read_service(record: ServiceRecord, this: NodeId, networks: Iterable[Network
 
 def may_be_dialled(host: str, networks: Iterable[Network]) -> bool:
     """May a stranger make us connect there? Only to one machine of our own networks, which are all that mDNS spans."""
-    try:
-        address = _unmapped(ip_address(host))
-    except ValueError:
+    address = parse_address(host)
+    if address is None:
         return False
     networks = tuple(networks)
     on_loopback = any(network.is_loopback for network in networks)
     if address.is_loopback or on_loopback:
         return address.is_loopback and on_loopback
-    if address.is_multicast or address.is_unspecified or address.is_reserved or address in METADATA_ADDRESSES:
+    if not is_one_machine(address):
         return False
     if isinstance(address, IPv6Address) and address.is_link_local and address.scope_id is None:
         return False
     ours = [network for network in networks if address in network]
     return bool(ours) and not any(_is_for_all(address, network) for network in ours)
-
-
-def _unmapped(address: Address) -> Address:
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def _is_for_all(address: Address, network: Network) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,7 @@ from yarl import URL
 from swarm.doctor.names import PatientlessResolver
 from swarm.doctor.replies import Answered, Refused, Reply, Silent, Strange, Unresolved
 from swarm.domain.nodes import Endpoint, NodeStatus
-from swarm.membership.strangers import clean_status, node_of
+from swarm.membership.strangers import clean_peer, clean_status, node_of
 from swarm.ports.clock import Clock
 from swarm.wire.codec import MalformedMessage, from_json
 from swarm.wire.federation_messages import PeersReply
@@ -72,12 +73,15 @@ class Asker:
         return Answered(clean_status(status), self._clock.now() - asked_at, clock_s)
 
     async def peers(self, endpoint: Endpoint) -> PeersReply | None:
-        """What a node says of the others; None where it says nothing that is understood."""
+        """What a node says of the others, fit to be printed; None where it says nothing that is understood."""
         page = await self._get(endpoint, PEERS_PATH, TABLE_TIMEOUT_S)
+        if not isinstance(page, _Page):
+            return None
         try:
-            return from_json(PeersReply, page.body) if isinstance(page, _Page) else None
+            said = from_json(PeersReply, page.body)
         except MalformedMessage:
             return None
+        return replace(said, self=clean_status(said.self), peers=tuple(map(clean_peer, said.peers)))
 
     async def _get(self, endpoint: Endpoint, path: str, timeout_s: float) -> _Page | Reply:
         if self._opened is None:

@@ -16,6 +16,8 @@ HINT_PAUSE_S = 1.0
 """However often an address is announced, it is probed no more often than this."""
 MOST_REMEMBERED = 256
 """Addresses of peers that are gone; the one to be forgotten first gives way to a new one."""
+MOST_GREETINGS = 8
+"""Addresses of one machine that it vouches for by calling us; a thousand ports of it are no better than adverts."""
 KEPT_FREE = 8
 """Probes in flight that addresses from announcements leave to the others."""
 MOST_LEARNED = 1024
@@ -87,6 +89,12 @@ class Candidates:
             self._make_room_to_remember()
             forget_at = now + self._settings.forget_after_s
             self._by_endpoint[endpoint] = Candidate(endpoint, node, now, forget_at, answered_once=True)
+
+    def greeted(self, endpoint: Endpoint, node: NodeId, now: float) -> None:
+        """It called us from there. No more than a few of one machine push out peers that are gone, or go first."""
+        same = [item for item in self._by_endpoint.values() if item.endpoint.host == endpoint.host]
+        if sum(item.answered_once for item in same) < MOST_GREETINGS:
+            self.recall(endpoint, node, now)
 
     def remember(self, endpoint: Endpoint, node: NodeId, now: float) -> None:
         """A peer that is gone from there; it is looked for at all its addresses, with the pauses starting anew."""

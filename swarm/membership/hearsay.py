@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 
+from swarm.domain.addresses import LOWEST_PORT, Address, is_one_machine, parse_address
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Endpoint
 from swarm.membership.ring import Rotation
 from swarm.membership.rows import EVERYBODY, Rows
 
-LOWEST_PORT = 1024
-"""Ports below are other services'."""
-METADATA_ADDRESSES = (ip_address("169.254.169.254"), ip_address("fd00:ec2::254"))
-"""Where clouds keep a machine's secrets."""
+PRIVATE_NETWORKS = tuple(
+    map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7"))
+)
+"""Named one by one: what Python calls private holds Teredo and NAT64 too, which lead to the public internet."""
 OWN_NETWORK_BITS = {4: 24, 6: 64}
 """Public addresses are dialled on the own network only, whose real size the core does not know."""
 ASK_EVERY_S = 30.0
@@ -21,33 +22,27 @@ ASK_EVERY_S = 30.0
 ASK_AGAIN_S = 1.0
 """After one that did not answer."""
 
-Address = IPv4Address | IPv6Address
-
 
 def dialable(endpoint: Endpoint, host: str) -> Endpoint | None:
     """The address as this node, which listens on `host`, can dial it; None where it may not.
 
     An address of one link is only meant where both are on that link, which has another name on each machine.
     """
-    address, own = _address(endpoint.host), _address(host)
+    address, own = parse_address(endpoint.host), parse_address(host)
     if address is None or not LOWEST_PORT <= endpoint.port <= 65535:
         return None
+    # Written anew: a zone may be any text, and only addresses of one link have one.
+    bare = str(address).partition("%")[0]
     if address.is_loopback or (own is not None and own.is_loopback):
-        return endpoint if own is not None and own.is_loopback and address.is_loopback else None
-    if address.is_multicast or address.is_unspecified or address.is_reserved or address in METADATA_ADDRESSES:
+        both = own is not None and own.is_loopback and address.is_loopback
+        return Endpoint(bare, endpoint.port) if both else None
+    if not is_one_machine(address):
         return None
     if isinstance(address, IPv6Address) and address.is_link_local:
         zone = own.scope_id if isinstance(own, IPv6Address) else None
-        return Endpoint(f"{endpoint.host.partition('%')[0]}%{zone}", endpoint.port) if zone else None
-    return endpoint if not address.is_global or _is_near(address, own) else None
-
-
-def _address(host: str) -> Address | None:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+        return Endpoint(f"{bare}%{zone}", endpoint.port) if zone else None
+    is_private = any(address in network for network in PRIVATE_NETWORKS)
+    return Endpoint(bare, endpoint.port) if is_private or _is_near(address, own) else None
 
 
 def _is_near(address: Address, own: Address | None) -> bool:

@@ -55,7 +55,7 @@ class Hints:
         reachable = self._reach(endpoint)
         if reachable is not None and is_node_id(node) and is_boot_id(boot):
             if self._is_unknown(node):
-                self.candidates.recall(reachable, node, now)
+                self.candidates.greeted(reachable, node, now)
             self._meet(node, boot, (reachable,), now)
 
     def said_goodbye(self, node: NodeId, now: float) -> None:

@@ -6,8 +6,8 @@ import math
 import unicodedata
 from dataclasses import replace
 
-from swarm.domain.ids import NodeId
-from swarm.domain.nodes import Load, ModelInfo, NodeStatus
+from swarm.domain.ids import BootId, NodeId
+from swarm.domain.nodes import LAYERS_LIMIT, Endpoint, Load, ModelInfo, NodeStatus, PeerInfo
 
 TEXT_LIMIT = 64
 """Characters; fits one line of a log and one cell of a table."""
@@ -18,6 +18,8 @@ MOST_SPANS = 64
 MOST_ADDRESSES = 16
 MOST_ANSWERS = 10_000
 """Of anything that a node can do at the same time."""
+MOST_COUNTED = 2**53
+"""Of anything that only grows: what a page's script can count to, and msgpack, which ends at 2**64, can carry."""
 
 
 def clean_text(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -44,6 +46,7 @@ def clean_status(status: NodeStatus) -> NodeStatus:
         status,
         name=clean_text(status.name),
         version=clean_text(status.version),
+        protocol=_within(status.protocol, 0, MOST_COUNTED),
         hardware=clean_text(status.hardware, SENTENCE_LIMIT),
         instances=_within(status.instances, 1, MOST_INSTANCES),
         load=_clean_load(status.load),
@@ -56,10 +59,22 @@ def clean_status(status: NodeStatus) -> NodeStatus:
         chain_addresses=tuple(
             clean_text(address, SENTENCE_LIMIT) for address in status.chain_addresses[:MOST_ADDRESSES]
         ),
-        requests=max(0, status.requests),
-        tokens=max(0, status.tokens),
+        requests=_within(status.requests, 0, MOST_COUNTED),
+        tokens=_within(status.tokens, 0, MOST_COUNTED),
         tokens_per_s=_speed(status.tokens_per_s),
         news=(),
+    )
+
+
+def clean_peer(peer: PeerInfo) -> PeerInfo:
+    """A row of another node's table, fit to be printed."""
+    return replace(
+        peer,
+        node=NodeId(clean_text(peer.node)),
+        boot=BootId(clean_text(peer.boot)),
+        endpoint=Endpoint(clean_text(peer.endpoint.host, SENTENCE_LIMIT), peer.endpoint.port),
+        status=None if peer.status is None else clean_status(peer.status),
+        problem=None if peer.problem is None else clean_text(peer.problem, SENTENCE_LIMIT),
     )
 
 
@@ -84,7 +99,13 @@ def _clean_load(load: Load) -> Load:
 def _clean_model(model: ModelInfo | None) -> ModelInfo | None:
     if model is None:
         return None
-    return replace(model, id=clean_text(model.id, SENTENCE_LIMIT), digest=clean_text(model.digest, SENTENCE_LIMIT))
+    return ModelInfo(
+        id=clean_text(model.id, SENTENCE_LIMIT),
+        digest=clean_text(model.digest, SENTENCE_LIMIT),
+        layers=_within(model.layers, 0, LAYERS_LIMIT),
+        context_tokens=_within(model.context_tokens, 0, MOST_COUNTED),
+        created=_within(model.created, 0, MOST_COUNTED),
+    )
 
 
 def _speed(tokens_per_s: float | None) -> float | None:

@@ -33,6 +33,9 @@ class Call:
             self._wait = None
 
     def abort(self) -> None:
+        """The second time it does nothing: a timeout that has run out cannot be moved."""
+        if self._is_aborted:
+            return
         self._is_aborted = True
         if self._wait is not None:
             self._wait.reschedule(0)

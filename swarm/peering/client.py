@@ -43,6 +43,8 @@ MOST_CONNECTIONS = 1024
 KEEP_ALIVE_S = 15.0
 """Of an idle connection: far above the probes' second, so that they need no handshake, and well below the 30 s after
 which a node's server closes it, so that no request meets a closing connection."""
+HEALTH_LIMIT_BYTES = 2**16
+"""Some 5 KB at most of an honest node, news included. Each second a peer's is decoded on the event loop."""
 GOODBYE_TIMEOUT_S = 1.0
 HELLO_TIMEOUT_S = 1.5
 PEERS_LIMIT_BYTES = 4 * 2**20
@@ -79,7 +81,7 @@ class FederationClient:
 
     async def probe(self, endpoint: Endpoint, timeout_s: float) -> NodeStatus:
         """Raises `PeerRefused` where nobody listens, `PeerError` for silence and nonsense."""
-        reply = await self._exchange("GET", endpoint, HEALTH_PATH, timeout_s)
+        reply = await self._exchange("GET", endpoint, HEALTH_PATH, timeout_s, limit_bytes=HEALTH_LIMIT_BYTES)
         return decode(NodeStatus, _accepted(reply, endpoint).body, reply.content_type)
 
     async def request_vote(self, peer: PeerInfo, request: GenerationRequest, timeout_s: float) -> tuple[PeerVote, ...]:

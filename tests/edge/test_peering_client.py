@@ -16,9 +16,9 @@ from swarm.domain.federation import PeerVote
 from swarm.domain.generation import ChatMessage, GenerationRequest, Sampling
 from swarm.domain.ids import BootId, NodeId, RequestId
 from swarm.domain.nodes import Endpoint, PeerInfo
-from swarm.peering.client import FederationClient
+from swarm.peering.client import HEALTH_LIMIT_BYTES, FederationClient
 from swarm.ports.peer_link import PeerRefused
-from swarm.wire.codec import MSGPACK_TYPE, pack, unpack
+from swarm.wire.codec import MSGPACK_TYPE, pack, to_plain, unpack
 from swarm.wire.federation_messages import Goodbye, VoteReply, VoteRequest
 from tests.fakes.made_up_lan import node_status
 
@@ -158,6 +158,13 @@ async def test_nonsense_is_the_peers_error(client: FederationClient, said: bytes
         with pytest.raises(PeerError) as raised:
             await client.probe(endpoint, 1.5)
     assert not isinstance(raised.value, PeerRefused)
+
+
+async def test_a_status_is_no_larger_than_an_honest_one(client: FederationClient) -> None:
+    large = pack({**to_plain(BOB), "more": [1] * HEALTH_LIMIT_BYTES})
+    async with node("/v1/federation/health", replies(large)) as endpoint:
+        with pytest.raises(PeerError, match="more than"):
+            await client.probe(endpoint, 5)
 
 
 async def test_a_reply_without_end_is_given_up(client: FederationClient) -> None:

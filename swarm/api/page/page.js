@@ -49,7 +49,7 @@ function machinesOf(view) {
 const nameOf = (machine) => machine.status?.name || shortId(machine.node);
 
 function stateOf(machine) {
-  if (machine.standing === "suspect") return ["bad", `silent for ${duration(machine.silent_s)}`];
+  if (machine.standing === "suspect") return ["bad", `suspect, heard ${duration(machine.silent_s)} ago`];
   if (!machine.status) return machine.problem ? ["bad", "not used"] : ["wait", "found, not heard yet"];
   const { state } = machine.status;
   if (state === "ready") return ["good", "ready"];
@@ -192,7 +192,7 @@ function showProblems(machines) {
 
 // --- who came and went ------------------------------------------------------------------------------------------------
 
-const HAPPENINGS = { joined: ["good", "joined"], suspect: ["wait", "fell silent"], left: ["bad", "left"] };
+const HAPPENINGS = { joined: ["good", "joined"], suspect: ["wait", "became suspect"], left: ["bad", "left"] };
 
 function eventItem(event) {
   const [mood, words] = HAPPENINGS[event.kind];

@@ -285,6 +285,10 @@ def test_a_silence_during_the_trial_begins_it_anew() -> None:
         ("fe80::7%en0", "192.168.1.2", None),
         ("2001:db9::7", "2001:db9::2", "2001:db9::7"),
         ("2001:db9::7", "2001:db9:1::2", None),
+        ("2001:0:4136:e378::7", "192.168.1.2", None),
+        ("64:ff9b:1::808:808", "192.168.1.2", None),
+        ("fd00::7%\x1b[31m\n", "192.168.1.2", "fd00::7"),
+        ("::1%any", "::1", "::1"),
     ],
 )
 def test_a_told_address_is_dialled_only_where_it_can_be_a_neighbour(told: str, own: str, reached: str | None) -> None:
