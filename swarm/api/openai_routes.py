@@ -114,6 +114,7 @@ class OpenAiRoutes:
                 raise
             watch.failure = error
             await events.event(error_body(error))
+        watch.is_told = True
         await events.done()
         return events.response
 

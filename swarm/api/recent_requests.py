@@ -52,6 +52,8 @@ class RequestWatch:
     tokens: int = 0
     provenance: Provenance | None = None
     failure: BaseException | None = None
+    is_told: bool = False
+    """All but the end mark was sent: whoever leaves now has the whole answer, and some leave at once."""
 
     def saw(self, delta: TextDelta) -> None:
         self.tokens += delta.tokens
@@ -85,6 +87,10 @@ class RecentRequests:
         watch, started, began = RequestWatch(), self._clock.wall(), self._clock.now()
         try:
             yield watch
+        except (asyncio.CancelledError, ReaderGone) as error:
+            if not watch.is_told:
+                watch.failure = error
+            raise
         except BaseException as error:
             watch.failure = error
             raise

@@ -57,7 +57,7 @@ class Asking:
     def __init__(self, this: NodeId, rows: Rows) -> None:
         self._rows = rows
         self._rotation = Rotation(this, "ask")
-        self._next_at = -math.inf
+        self._asked_at = -math.inf
 
     def joined(self, node: NodeId) -> None:
         self._rotation.add(node)
@@ -66,21 +66,25 @@ class Asking:
         """Who has lost them all asks the first one that comes back."""
         self._rotation.discard(node)
         if not len(self._rows):
-            self._next_at = -math.inf
+            self._asked_at = -math.inf
 
     def due(self, now: float) -> Endpoint | None:
         """Whom to ask now; then not before the answer, or its failure, and a pause."""
-        if now < self._next_at:
+        if now < self._asked_at + self._pause_s():
             return None
         node = self._rotation.turn(self._is_well)
         peer = self._rows.get(node) if node is not None else None
         if peer is None:
             return None
-        self._next_at = now + ASK_EVERY_S * max(1.0, len(self._rows) / EVERYBODY)
+        self._asked_at = now
         return peer.endpoint
 
     def failed(self, now: float) -> None:
-        self._next_at = min(self._next_at, now + ASK_AGAIN_S)
+        self._asked_at = min(self._asked_at, now + ASK_AGAIN_S - self._pause_s())
+
+    def _pause_s(self) -> float:
+        """By the size of the swarm now: whoever asked when it knew few has met the others since."""
+        return ASK_EVERY_S * max(1.0, len(self._rows) / EVERYBODY)
 
     def _is_well(self, node: NodeId) -> bool:
         peer = self._rows.get(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -49,6 +50,15 @@ def test_an_error_is_recorded_and_goes_on(error: BaseException, outcome: str, st
         raise error
     (record,) = recent.newest_first()
     assert (record.outcome, record.status, record.model, record.strategy) == (outcome, status, "asked", "best_of_n")
+
+
+def test_a_client_that_leaves_after_the_whole_answer_was_answered() -> None:
+    recent = RecentRequests(SteppingClock())
+    with suppress(asyncio.CancelledError), recent.watch("chat", "id", None, None) as watch:
+        watch.is_told = True
+        raise asyncio.CancelledError
+    (record,) = recent.newest_first()
+    assert (record.outcome, record.status) == ("answered", 200)
 
 
 def test_the_oldest_fall_out() -> None:

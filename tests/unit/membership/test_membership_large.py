@@ -37,12 +37,15 @@ class Swarm:
         self.events: list[MembershipEvent] = []
         self.probes: list[Probe] = []
         self._waiting: list[Probe] = []
-        for place in range(count):
+        self.meet(range(count))
+        self.events.clear()
+
+    def meet(self, places: range) -> None:
+        for place in places:
             self.hosts[at(place)] = node_status(f"node{place:03d}")
             self.table.hints.announced(Advert(NodeId(f"node{place:03d}"), BOOT, (at(place),)), self.now)
-        self.run(3 + count / 64)
-        assert len(self.alive()) == count
-        self.events.clear()
+        self.run(3 + len(places) / 64)
+        assert len(self.alive()) == places.stop
 
     def run(self, seconds: float) -> list[MembershipEvent]:
         first = len(self.events)
@@ -225,6 +228,16 @@ def test_the_first_one_met_is_asked_and_then_one_each_half_minute() -> None:
     assert len(set(asked)) == 4
     swarm.table.asking.failed(swarm.now)
     swarm.run(1.1)
+    assert swarm.table.asking.due(swarm.now) is not None
+
+
+def test_in_a_large_swarm_tables_are_asked_for_less_often_also_by_one_that_asked_when_it_knew_one() -> None:
+    swarm = Swarm(1)
+    assert swarm.table.asking.due(swarm.now) is not None
+    swarm.meet(range(1, 96))
+    swarm.run(1.5 * ASK_EVERY_S)
+    assert swarm.table.asking.due(swarm.now) is None
+    swarm.run(1.5 * ASK_EVERY_S)
     assert swarm.table.asking.due(swarm.now) is not None
 
 
