@@ -26,13 +26,10 @@ from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Advert, Endpoint
 from swarm.host.addresses import Interface, choose_lan_address, interface_kind, read_interfaces
 from swarm.host.clock import SystemClock
-from swarm.host.folders import DataFolder, resolve_data_dir
+from swarm.host.folders import LOCK_NAME, DataFolder, resolve_data_dir
 from swarm.host.identity import node_id
 from swarm.wire.codec import PROTOCOL_VERSION
 from swarm.wire.federation_messages import PeersReply
-
-LOCK_NAME = "daemon.lock"
-"""As `host.folders` names it."""
 
 
 def diagnose(settings: Settings) -> tuple[Finding, ...]:

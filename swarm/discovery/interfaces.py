@@ -28,11 +28,6 @@ class Place:
         return isinstance(ip_address(self.host), IPv6Address)
 
 
-def place_of(host: str) -> Place:
-    """Raises `OSError` where no interface has the address, `ValueError` where it is none."""
-    return _find(host, ifaddr.get_adapters())
-
-
 def places_of(hosts: Iterable[str]) -> tuple[Place, ...]:
     """Of those that are there now; the others are left out."""
     found = []
@@ -50,6 +45,7 @@ def without_zone(host: str) -> str:
 
 
 def _find(host: str, adapters: Iterable[ifaddr.Adapter]) -> Place:
+    """Raises `OSError` where no interface has the address, `ValueError` where it is none."""
     bare, _, zone = host.partition("%")
     wanted = ip_address(bare)
     for adapter in adapters:

@@ -16,6 +16,7 @@ import platformdirs
 from swarm.domain.errors import ConfigError
 from swarm.host.files import set_aside, write_atomically
 
+LOCK_NAME = "daemon.lock"
 CHOOSE_ANOTHER = "choose another folder with --data-dir, or SWARM_HOST_DATA_DIR"
 
 
@@ -81,7 +82,7 @@ def open_data_folder(path: Path) -> Iterator[DataFolder]:
 def _open_lock_file(path: Path) -> IO[str]:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return (path / "daemon.lock").open("a+", encoding="ascii", errors="replace")
+        return (path / LOCK_NAME).open("a+", encoding="ascii", errors="replace")
     except OSError as error:
         raise ConfigError(f"the data folder {path} cannot be used: {error.strerror}; {CHOOSE_ANOTHER}") from None
 

@@ -57,9 +57,9 @@ class MemberNode:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Starts and stops in the daemon's order."""
-        self._membership.add_static(static_endpoints(self._discovery.peers))
         async with self._link, contextlib.AsyncExitStack() as api, asyncio.TaskGroup() as tasks:
             await api.enter_async_context(self._api)
+            self._membership.add_static(static_endpoints(self._discovery.peers))
             async with contextlib.AsyncExitStack() as parts:
                 probing = tasks.create_task(self._membership.run(), name="membership")
                 parts.callback(probing.cancel)
