@@ -13,6 +13,7 @@ import itertools
 import json
 import random
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,9 +123,18 @@ def encode(tokenizer: PreTrainedTokenizerFast, turns: list[tuple[str, str]]) -> 
     return ids, labels
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, seed: int, rows: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def subset(seed: int, share: float) -> Iterator[Problem]:
+    """Training problems without those that this seed leaves out, so that members differ."""
+    for problem in problems(seed + 1, held_out=False):
+        if zlib.crc32(f"{seed} {problem.identity}".encode()) % 100 < share * 100:
+            yield problem
+
+
+def batches(
+    tokenizer: PreTrainedTokenizerFast, seed: int, rows: int, share: float
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Pairs of [rows, tokens] ids and labels; rows of similar length share a batch, so little is padding."""
-    rng, stream = random.Random(seed), problems(seed + 1, held_out=False)
+    rng, stream = random.Random(seed), subset(seed, share)
     while True:
         pool = sorted(
             (encode(tokenizer, conversation(rng, stream)) for _ in range(rows * 16)), key=lambda row: len(row[0])
@@ -186,7 +196,7 @@ def train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, arguments
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / 300, max(0.02, 1 - step / arguments.steps))
     )
-    began, seen = time.monotonic(), batches(tokenizer, arguments.seed, arguments.rows)
+    began, seen = time.monotonic(), batches(tokenizer, arguments.seed, arguments.rows, arguments.share)
     for step, (ids, labels) in zip(range(1, arguments.steps + 1), seen, strict=False):
         loss = model(input_ids=ids, labels=labels, use_cache=False).loss
         optimizer.zero_grad()
@@ -223,6 +233,7 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=64, help="conversations a step")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--share", type=float, default=1.0, help="of the training problems, those that it ever sees")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--check-every", type=int, default=1000, help="steps between two held-out checks")
     parser.add_argument("--stop-at", type=float, default=1.0, help="held-out accuracy at which to stop early")
