@@ -20,6 +20,8 @@ class Offer:
     span: BlockSpan
     node: str = ""
     """The node's own id, as it claims; empty where it says none."""
+    block_s: float | None = None
+    """What one token through one of its blocks takes, as it announces; None where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
