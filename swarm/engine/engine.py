@@ -140,6 +140,7 @@ class Engine:
             chain_port=settings.chain_port,
             identity_path=self._place.identity_path,
             node=self._place.node,
+            repair_s=settings.repair_s,
         )
 
     async def _listen(self, worker: WorkerProcess) -> str:

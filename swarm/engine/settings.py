@@ -24,6 +24,9 @@ class EngineSettings:
     """TCP port of the chain's libp2p; the next free one is taken where it is in use; 0 takes any."""
     hub_cache: str = ""
     """Folder of Hugging Face's cache, where `auto` looks for models; empty: ~/.cache/huggingface/hub."""
+    repair_s: float = 8.0
+    """How long a running answer looks for other nodes when one that serves its blocks is lost; then it ends with an
+    error that names the blocks."""
     silence_limit_s: float = 60.0
     """A worker that answers no ping for this long is ended and started again."""
     restart_min_s: float = 1.0

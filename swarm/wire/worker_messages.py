@@ -47,6 +47,8 @@ class LoadModel:
     """Where the libp2p key is kept."""
     node: str
     """This node's id, by which others call it."""
+    repair_s: float = 8.0
+    """How long an answer looks for other nodes when a hop of it is lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from swarm.worker.failures import BlocksMissing
 from swarm.worker.families.blocks import Blocks
 
 if TYPE_CHECKING:
+    from swarm.worker.chain.attempts import Runner
     from swarm.worker.chain.loop import ChainLoop
     from swarm.worker.chain.node import ChainNode
     from swarm.worker.chain.routing import Hop
-    from swarm.worker.chain.session import ChainSession, Runner
+    from swarm.worker.chain.session import ChainSession
 
 OPEN_S = 60.0
 CALL_S = 30.0
@@ -38,6 +39,7 @@ class ChainDoor:
         self._loop: ChainLoop | None = None
         self._node: ChainNode | None = None
         self._known: list[str] = []
+        self._repair_s = 0.0
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -53,6 +55,7 @@ class ChainDoor:
         from swarm.worker.chain.node import open_chain_node
 
         assert command.chain_host is not None
+        self._repair_s = command.repair_s
         address = Address(command.chain_host, command.chain_port, command.identity_path, command.node)
         loop = self._held.enter_context(ChainLoop())
         manager = open_chain_node(model, address, self._changed, self._on_end)
@@ -80,7 +83,7 @@ class ChainDoor:
             self._loop.call(self._node.serve(blocks, span, cache_bytes, max_tokens), CALL_S)
             self._changed()
 
-    def session(self, blocks: Blocks | None, max_tokens: int) -> ChainSession:
+    def session(self, blocks: Blocks | None, max_tokens: int, is_cancelled: Callable[[], bool]) -> ChainSession:
         """A sequence of at most `max_tokens` tokens, over `blocks` of this process and those of other nodes."""
         from swarm.worker.chain.runners import OwnBlocks, RemoteBlocks
         from swarm.worker.chain.session import ChainSession
@@ -94,7 +97,7 @@ class ChainDoor:
                 return OwnBlocks(blocks, hop.span, max_tokens)
             return RemoteBlocks(loop, node, hop, max_tokens)
 
-        return ChainSession(node, open_runner)
+        return ChainSession(node, open_runner, self._repair_s, is_cancelled)
 
     def introduce(self, addresses: Sequence[str]) -> None:
         with self._lock:

@@ -163,7 +163,7 @@ class Service:
                 model.tokenizer,
                 model.end_tokens,
                 model.checkpoint.info.context_tokens,
-                functools.partial(self._stepper, model),
+                functools.partial(self._stepper, model, cancelled),
                 cancelled,
             )
             with contextlib.closing(pieces):
@@ -174,11 +174,11 @@ class Service:
         finally:
             self._running.pop(command.id, None)
 
-    def _stepper(self, model: LoadedModel, max_tokens: int) -> Stepper:
+    def _stepper(self, model: LoadedModel, cancelled: threading.Event, max_tokens: int) -> Stepper:
         assert self._command is not None
         if model.whole and self._command.engine != "chain":
             return LocalStepper(model)
-        return ChainStepper(model, self._chain.session(model.blocks, max_tokens))
+        return ChainStepper(model, self._chain.session(model.blocks, max_tokens, cancelled.is_set))
 
 
 def _failure(request: str, error: Exception) -> GenerationFailed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from petals.utils.dht import _declare_active_modules, _get_remote_module_infos, 
 from swarm.domain.nodes import BlockSpan, ModelInfo
 from swarm.worker.chain.address import Address, free_port, set_damaged_identity_aside
 from swarm.worker.chain.cache_budget import SpanCache
+from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.routing import Offer, missing_blocks
 from swarm.worker.chain.serving import BlockHandler, ServedBlock, SpanPool
 from swarm.worker.families.blocks import Blocks
@@ -33,6 +35,8 @@ EXPIRES_AFTER_S = 30.0
 from the daemon's probes (`forget`)."""
 REFRESH_EVERY_S = 5.0
 REFRESH_WHILE_MISSING_S = 1.0
+PING_EVERY_S, PINGS_AT_ONCE, PING_S = 5.0, 4, 2.0
+"""How often how many servers are pinged, and how long one may take."""
 WORKERS = 32
 """Concurrent DHT requests of one look-up."""
 
@@ -53,6 +57,7 @@ class ChainNode:
         self._offers: tuple[Offer, ...] = ()
         self._missing: tuple[BlockSpan, ...] = (BlockSpan(0, model.layers),)
         self._waiting: dict[str, set[asyncio.Task[Any]]] = {}
+        self.measures = Measures()
         self._wake = asyncio.Event()
 
     @property
@@ -73,7 +78,8 @@ class ChainNode:
     def offers(self, without: frozenset[str] = frozenset()) -> list[Offer]:
         """What may be used now: own blocks first, then those of the servers that are not gone and not in `without`."""
         own = [Offer(None, self.served)] if self.served else []
-        return own + [offer for offer in self._offers if offer.server not in self._gone | without]
+        others = [offer for offer in self._offers if offer.server not in self._gone | without]
+        return [self.measures.priced(offer) for offer in own + others]
 
     async def serve(self, blocks: Blocks, span: BlockSpan, cache_bytes: int, max_tokens: int) -> None:
         """Opens the calls to others first and announces then, so that nobody comes to a closed door."""
@@ -147,6 +153,7 @@ class ChainNode:
             for span in spans
             if str(span.peer_id) != self.server_id and span.start < span.end
         )
+        self.measures.keep_only({offer.server for offer in self._offers if offer.server})
         self._note_coverage()
 
     def _note_coverage(self) -> None:
@@ -174,6 +181,20 @@ class ChainNode:
             except Exception:
                 logger.warning("the DHT did not answer; trying again", exc_info=True)
                 await asyncio.sleep(1)
+
+    async def keep_measured(self) -> None:
+        """Pings the servers that were not pinged for longest, for ever; one that does not answer stays as it was."""
+        while True:
+            servers = [offer.server for offer in self._offers if offer.server and offer.server not in self._gone]
+            await asyncio.gather(*map(self._ping, self.measures.longest_unpinged(servers, PINGS_AT_ONCE)))
+            await asyncio.sleep(PING_EVERY_S)
+
+    async def _ping(self, server: str) -> None:
+        started = time.monotonic()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(PING_S):
+                if await self._dht.protocol.call_ping(PeerID.from_base58(server)) is not None:
+                    self.measures.pinged(server, time.monotonic() - started)
 
     async def withdraw(self) -> None:
         """Tells the DHT that this node serves nothing any more."""
@@ -226,6 +247,7 @@ async def open_chain_node(
         dht = await DHTNode.create(p2p=p2p, num_workers=WORKERS, cache_refresh_before_expiry=0, strict=False)
         node = ChainNode(p2p, dht, model, address, on_change)
         tasks.append(asyncio.create_task(node.keep_current(), name="chain: announce and refresh"))
+        tasks.append(asyncio.create_task(node.keep_measured(), name="chain: pings"))
         try:
             yield node
         finally:

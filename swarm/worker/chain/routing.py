@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from swarm.domain.nodes import BlockSpan
 
-HOP_COST = 8.0
-"""What going over the network costs, in units of the time of one block: a hop takes 3 to 4 ms on loopback (measured
-with tiny blocks), so that fewer and longer spans win, and own blocks are used where they save a hop."""
+DEFAULT_HOP_S, DEFAULT_BLOCK_S = 0.004, 0.0005
+"""Of a hop that was never measured and a block whose node says nothing: loopback with a tiny model (measured)."""
+LOAD_SHARE = 0.25
+"""How much slower a server is believed to be for each sequence of this node that runs there already; small, since
+steps of several sequences are batched, and enough for two sequences to take different routes where there are two."""
+SHORTEST_BLOCK_S, LONGEST_BLOCK_S = 1e-6, 60.0
+"""What a node may claim of itself; all beyond is taken for the nearest of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +27,33 @@ class Offer:
     """The node's own id, as it claims; empty where it says none."""
     block_s: float | None = None
     """What one token through one of its blocks takes, as it announces; None where it says nothing."""
+    hop_s: float | None = None
+    """What a step there takes from here beyond its blocks, as measured here, with what it is avoided for."""
+    load: int = 0
+    """Sequences of this node that run there."""
+
+    @property
+    def sound_block_s(self) -> float:
+        """The announced time as far as it can be true."""
+        if self.block_s is None or not math.isfinite(self.block_s):
+            return DEFAULT_BLOCK_S
+        return min(max(self.block_s, SHORTEST_BLOCK_S), LONGEST_BLOCK_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    server: str | None
+    """The blocks of `span` at the server of `offer`, which offers at least those."""
+
+    offer: Offer
     span: BlockSpan
-    node: str = ""
+
+    @property
+    def server(self) -> str | None:
+        return self.offer.server
+
+    @property
+    def node(self) -> str:
+        return self.offer.node
 
 
 def missing_blocks(offers: Collection[Offer], layers: int) -> tuple[BlockSpan, ...]:
@@ -46,27 +71,30 @@ def missing_blocks(offers: Collection[Offer], layers: int) -> tuple[BlockSpan, .
 
 
 def choose_route(offers: Sequence[Offer], span: BlockSpan) -> tuple[Hop, ...] | None:
-    """The cheapest way through the blocks of `span`; None where one of them is offered by nobody.
+    """The way through the blocks of `span` that takes a token the shortest time; None where one is offered by nobody.
 
-    Worked out from the last block backwards: best[i] is the cheapest way from block i to the end."""
+    Worked out from the last block backwards: best[i] is the fastest way from block i to the end. Since each hop goes
+    from here and back, what a hop takes does not depend on the others, and a node that makes it slower is left out."""
     best: dict[int, tuple[float, tuple[Hop, ...]]] = {span.end: (0.0, ())}
     for start in reversed(range(span.start, span.end)):
         ways = [
-            (cost + _cost(offer, end - start), (Hop(offer.server, BlockSpan(start, end), offer.node), *hops))
+            (seconds + expected_s(offer, end - start), (Hop(offer, BlockSpan(start, end)), *hops))
             for offer in offers
             if offer.span.start <= start < offer.span.end
             for end in range(start + 1, min(offer.span.end, span.end) + 1)
             if end in best
-            for cost, hops in (best[end],)
+            for seconds, hops in (best[end],)
         ]
         if ways:
-            best[start] = min(ways, key=lambda way: (way[0], tuple(hop.server or "" for hop in way[1])))
+            best[start] = min(ways, key=lambda way: (way[0], len(way[1]), tuple(hop.server or "" for hop in way[1])))
     found = best.get(span.start)
     return found[1] if found else None
 
 
-def _cost(offer: Offer, blocks: int) -> float:
-    return blocks + (HOP_COST if offer.server else 0.0)
+def expected_s(offer: Offer, blocks: int) -> float:
+    """What a token through this many blocks of the offer takes, by all that is known of it."""
+    hop_s = 0.0 if offer.server is None else DEFAULT_HOP_S if offer.hop_s is None else offer.hop_s
+    return (hop_s + blocks * offer.sound_block_s) * (1 + LOAD_SHARE * offer.load)
 
 
 def choose_span(offers: Collection[Offer], layers: int, count: int) -> BlockSpan:

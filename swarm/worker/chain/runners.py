@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from typing import Any
 
 import torch
@@ -21,13 +22,9 @@ from swarm.domain.nodes import BlockSpan
 from swarm.worker.chain.loop import ChainLoop
 from swarm.worker.chain.node import ChainNode
 from swarm.worker.chain.routing import Hop
-from swarm.worker.chain.session import HopFailed
 from swarm.worker.families.blocks import Blocks
 
 CONNECT_S = 3.0
-STEP_S = 5.0
-PREFILL_S_PER_TOKEN = 0.25
-"""Added to the time limit of a step for each token: a long prompt on a slow CPU is not a dead server."""
 
 
 class OwnBlocks:
@@ -37,8 +34,10 @@ class OwnBlocks:
         self._blocks, self._span = blocks, span
         self._caches = [blocks.new_cache(max_tokens) for _ in range(len(span))]
 
-    def step(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self._blocks.forward(hidden, self._span, self._caches).cpu()
+    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
+        done: Future[torch.Tensor] = Future()
+        done.set_result(self._blocks.forward(hidden, self._span, self._caches).cpu())
+        return done
 
     def close(self) -> None:
         self._caches.clear()
@@ -55,15 +54,8 @@ class RemoteBlocks:
         self._requests: asyncio.Queue[Any] = asyncio.Queue()
         self._replies: AsyncIterator[Any] | None = None
 
-    def step(self, hidden: torch.Tensor) -> torch.Tensor:
-        limit = STEP_S + PREFILL_S_PER_TOKEN * hidden.shape[1]
-        try:
-            made = self._loop.call(self._step(hidden), limit)
-        except (Exception, asyncio.CancelledError) as error:
-            raise HopFailed(f"{type(error).__name__}: {error}") from error
-        if made.shape != hidden.shape or not torch.isfinite(made).all():
-            raise HopFailed("the answer has another shape or is not finite")
-        return made
+    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
+        return self._loop.submit(self._step(hidden))
 
     async def _step(self, hidden: torch.Tensor) -> torch.Tensor:
         with self._node.waiting_for(self._server):

@@ -1,22 +1,45 @@
-"""Routes are the cheapest way through all blocks; what nobody serves is named."""
+"""Routes are the fastest way through all blocks; what nobody serves is named."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.domain.nodes import BlockSpan
-from swarm.worker.chain.routing import Hop, Offer, choose_route, choose_span, missing_blocks
+from swarm.worker.chain.routing import Hop, Offer, choose_route, choose_span, expected_s, missing_blocks
 
 ALL = BlockSpan(0, 6)
 
 
-def test_fewer_hops_are_cheaper() -> None:
+def test_fewer_hops_are_faster() -> None:
     offers = [Offer("a", BlockSpan(0, 3)), Offer("b", BlockSpan(3, 6)), Offer("c", ALL)]
-    assert choose_route(offers, ALL) == (Hop("c", ALL),)
+    assert choose_route(offers, ALL) == (Hop(offers[2], ALL),)
 
 
 def test_own_blocks_save_the_network() -> None:
     offers = [Offer(None, BlockSpan(3, 6)), Offer("a", BlockSpan(0, 4)), Offer("b", BlockSpan(4, 6))]
-    assert choose_route(offers, ALL) == (Hop("a", BlockSpan(0, 3)), Hop(None, BlockSpan(3, 6)))
+    assert choose_route(offers, ALL) == (Hop(offers[1], BlockSpan(0, 3)), Hop(offers[0], BlockSpan(3, 6)))
+
+
+def test_a_node_that_makes_it_slower_is_left_out() -> None:
+    here, quick = Offer(None, ALL, block_s=0.01), Offer("quick", ALL, block_s=0.001, hop_s=0.02)
+    assert choose_route([here, quick], ALL) == (Hop(quick, ALL),)
+    far = replace(quick, hop_s=0.2)
+    assert choose_route([here, far], ALL) == (Hop(here, ALL),)
+
+
+def test_the_second_sequence_takes_the_other_route_unless_that_is_far_slower() -> None:
+    busy, idle = Offer("a", ALL, block_s=0.01, load=1), Offer("b", ALL, block_s=0.011)
+    assert choose_route([busy, idle], ALL) == (Hop(idle, ALL),)
+    slow = replace(idle, block_s=0.02)
+    assert choose_route([busy, slow], ALL) == (Hop(busy, ALL),)
+
+
+def test_no_claim_is_taken_for_more_than_it_can_be() -> None:
+    for claim in (float("nan"), float("inf"), -1.0, 0.0):
+        assert 1e-6 <= Offer("a", ALL, block_s=claim).sound_block_s <= 60
 
 
 def test_there_is_no_route_over_a_gap() -> None:
@@ -33,6 +56,39 @@ def test_blocks_that_are_served_least_are_chosen() -> None:
 
 
 spans = st.tuples(st.integers(0, 7), st.integers(1, 8)).map(lambda pair: BlockSpan(pair[0], pair[0] + pair[1]))
+
+
+timed_offers = st.builds(
+    Offer,
+    st.sampled_from(["a", "b", "c", "d", None]),
+    spans.filter(lambda span: span.start < 5).map(lambda span: BlockSpan(span.start, min(span.end, 5))),
+    block_s=st.none() | st.floats(1e-4, 1.0),
+    hop_s=st.none() | st.floats(0.0, 1.0),
+    load=st.integers(0, 3),
+)
+
+
+@given(st.lists(timed_offers, max_size=4))
+def test_no_other_way_through_the_blocks_is_faster(offers: list[Offer]) -> None:
+    route = choose_route(offers, BlockSpan(0, 5))
+    every = [_seconds(way) for way in _every_way(offers, 0, 5)]
+    assert (route is None) == (not every)
+    if route is not None:
+        assert _seconds(route) == pytest.approx(min(every))
+
+
+def _every_way(offers: list[Offer], start: int, end: int) -> Iterator[tuple[Hop, ...]]:
+    if start == end:
+        yield ()
+    for offer in offers:
+        for stop in range(start + 1, min(offer.span.end, end) + 1):
+            if offer.span.start <= start:
+                for rest in _every_way(offers, stop, end):
+                    yield (Hop(offer, BlockSpan(start, stop)), *rest)
+
+
+def _seconds(way: tuple[Hop, ...]) -> float:
+    return sum(expected_s(hop.offer, len(hop.span)) for hop in way)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "d", None]), spans), max_size=6))
