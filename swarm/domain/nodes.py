@@ -114,6 +114,8 @@ class NodeStatus:
     """Tokens generated since the start."""
     tokens_per_s: float | None = None
     """Of one stream, measured over the last answers; None before the first."""
+    wanted: str = ""
+    """A model that this node lacks and looks for, so that one node a site asks the hub."""
     news: tuple[News, ...] = ()
     """Of the last half minute; only in the answer to a probe, and not kept with the rest."""
 
