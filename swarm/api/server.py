@@ -25,6 +25,7 @@ from swarm.api.protocol_log import ProtocolLog
 from swarm.api.recent_requests import RecentRequests
 from swarm.api.services import ApiServices
 from swarm.api.settings import ApiSettings
+from swarm.api.weights_routes import WeightsRoutes
 from swarm.domain.errors import ConfigError
 from swarm.domain.nodes import Endpoint
 
@@ -186,5 +187,7 @@ def build_application(
     application.add_routes(FederationRoutes(services, recent, feed).routes())
     application.add_routes(EventRoutes(services, feed, settings.keep_alive_s).routes())
     application.add_routes(HealthRoutes(services).routes())
+    if services.weights is not None:
+        application.add_routes(WeightsRoutes(services.weights).routes())
     application.add_routes(PageRoutes(page).routes())
     return application

@@ -12,6 +12,7 @@ from swarm.domain.ids import BootId, NodeId, StrategyName
 from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
 from swarm.ports.clock import Clock
 from swarm.ports.text_source import TextSource
+from swarm.ports.weights import WeightsShelf
 
 Unsubscribe = Callable[[], None]
 
@@ -40,5 +41,7 @@ class ApiServices:
     """For a request that asks for federation and names no strategy."""
     subscribe: Callable[[Callable[[MembershipEvent], None]], Unsubscribe] = no_events
     """Every event of the membership, at once and in order."""
+    weights: WeightsShelf | None = None
+    """What is handed on of this node's model; None hands nothing on."""
     hear_hello: Callable[[NodeId, BootId, Endpoint], None] = no_greetings
     """Another node has met this one, and listens there."""

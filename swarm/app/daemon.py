@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from swarm.api.server import ApiServer
 from swarm.api.services import ApiServices
 from swarm.app.banner import Choices, banner, ready_line, serving_line
 from swarm.app.broadcast import Broadcast
 from swarm.app.network_watch import NetworkWatch
+from swarm.app.node_weights import build_weights
 from swarm.app.running import API, update_state
 from swarm.app.this_node import Identity, advert_of, chain_addresses_of, status_of
 from swarm.config.settings import Settings
@@ -22,9 +23,9 @@ from swarm.discovery.service import SwarmDiscovery
 from swarm.discovery.static_peers import static_endpoints
 from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft
 from swarm.domain.ids import NodeId
-from swarm.domain.nodes import Advert, Endpoint, NodeStatus
+from swarm.domain.nodes import Advert, Endpoint, NodeStatus, PeerInfo
 from swarm.engine.engine import Engine, EnginePlace
-from swarm.engine.model_choice import ModelChoice, choose_model
+from swarm.engine.model_choice import ModelChoice, choose_model, hub_cache_of
 from swarm.engine.state import EngineState
 from swarm.federation.router import Router
 from swarm.federation.swarm import FederatedSwarm
@@ -58,6 +59,7 @@ class Daemon:
         self._bar = ProgressBar()
         self._hardware = read_hardware()
         self._address = _address(settings)
+        self._cache = hub_cache_of(settings.engine.hub_cache, os.environ)
         self._choice = self._choose_model()
         self._identity = Identity(
             load_identity(folder.identity_path).node,
@@ -75,13 +77,16 @@ class Daemon:
         state = self._folder.read_json(self._folder.state_path.name) or {}
         last_used = state[LAST_MODEL] if isinstance(state.get(LAST_MODEL), str) else None
         engine = self._settings.engine
-        cache = Path(engine.hub_cache or "~/.cache/huggingface/hub").expanduser()
-        return choose_model(engine.model, last_used, cache, self._hardware.free_memory_bytes)
+        return choose_model(engine.model, last_used, self._cache, self._hardware.free_memory_bytes)
 
     def _build_core(self) -> None:
         settings, clock = self._settings, self._clock
-        place = EnginePlace(self._identity.node, self._address.host, str(self._folder.chain_identity_path))
-        self._engine = Engine(settings.engine, self._choice, place, clock, self._engine_changed)
+        weights = build_weights(settings, self._identity.node, self._cache, self._folder, self._peers, clock)
+        self._weights = weights
+        place = EnginePlace(
+            self._identity.node, self._address.host, str(self._folder.chain_identity_path), str(self._cache)
+        )
+        self._engine = Engine(settings.engine, self._choice, place, clock, self._engine_changed, weights.search)
         self._admission = Admission(settings.engine.slots, settings.engine.queue_limit, clock)
         self._answering = AnsweringNode(self._engine, self._admission, clock)
         self._membership = Membership(self.status, self._link, clock, settings.membership, lambda: self._api.endpoints)
@@ -110,12 +115,17 @@ class Daemon:
             clock=clock,
             new_id=new_id,
             strategy=settings.federation.strategy,
+            weights=weights.shelf if settings.weights.share else None,
             subscribe=events.subscribe,
         )
         self._api = ApiServer(services, settings.api, self._address.host)
 
+    def _peers(self) -> tuple[PeerInfo, ...]:
+        return self._membership.peers()
+
     def status(self) -> NodeStatus:
-        return status_of(self._identity, self._engine.state, self._admission, self._answering)
+        status = status_of(self._identity, self._engine.state, self._admission, self._answering)
+        return replace(status, wanted=self._weights.store.wanted)
 
     def kill_worker(self) -> None:
         """For an end without ceremony."""
@@ -127,7 +137,7 @@ class Daemon:
         """Until `stop`. Then: no new requests, running ones are finished, goodbye, the worker is ended."""
         static = static_endpoints(self._settings.discovery.peers)
         self._membership.recall(self._memory.known())
-        async with self._link, contextlib.AsyncExitStack() as api:
+        async with self._link, self._weights.link, contextlib.AsyncExitStack() as api:
             await api.enter_async_context(self._api)
             self._membership.add_static(static)  # Now that this node knows which of them is itself.
             await asyncio.to_thread(update_state, self._folder, {API: str(self._api.endpoint)})
@@ -141,6 +151,7 @@ class Daemon:
                 parts.callback(lambda: [task.cancel() for task in background])
                 background.append(tasks.create_task(self._membership.run(), name="membership"))
                 background.append(tasks.create_task(self._memory.run(), name="known peers"))
+                background.append(tasks.create_task(self._weights.shelf.run(), name="shelf of weights"))
                 parts.push_async_callback(self._membership.say_goodbye)
                 discovery = await parts.enter_async_context(self._discovery())
                 network = NetworkWatch(self._api, discovery, self._advert, self._settings.api.host, self._clock)
@@ -179,7 +190,8 @@ class Daemon:
             self._bar.show(state.progress)
             if status.can_answer and not is_ready:
                 is_ready = True
-                await asyncio.to_thread(update_state, self._folder, {LAST_MODEL: self._choice.remembered})
+                if not self._engine.choice.is_stopgap:
+                    await asyncio.to_thread(update_state, self._folder, {LAST_MODEL: self._engine.choice.remembered})
                 print(ready_line(status, self._api.endpoint), flush=True)
             if state.complete and state.why != told:
                 told = state.why
@@ -195,6 +207,7 @@ class Daemon:
 
     def _engine_changed(self, state: EngineState) -> None:
         self._changed.set()
+        self._weights.follow(self._engine, state)
         fields = {"state": state.state, "blocks": str(state.blocks), "missing": [str(span) for span in state.missing]}
         logger.info("the model's state changed", extra={"fields": fields})
 

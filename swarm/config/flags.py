@@ -10,6 +10,8 @@ SETTING_OF_FLAG: Mapping[str, str] = MappingProxyType(
         "--model": "engine.model",
         "--blocks": "engine.blocks",
         "--engine": "engine.engine",
+        "--no-share-weights": "weights.share",
+        "--no-fetch-weights": "weights.fetch",
         "--federation": "federation.enabled",
         "--strategy": "federation.strategy",
         "--host": "api.host",

@@ -127,6 +127,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "engine.threads": COUNT,
         "engine.chain_port": PORT,
         "federation.patience": Rule("a number, 1 or more", lambda number: 1 <= number <= CEILING),
+        "weights.rate_limit_mbit": DURATION,
+        "weights.disk_limit_gib": DURATION,
+        "weights.look_s": DURATION,
         "host.name": Rule(f"at most {NAME_LIMIT} printable characters", _is_name),
     }
 )

@@ -11,6 +11,7 @@ from swarm.engine.settings import EngineSettings
 from swarm.federation.settings import FederationSettings
 from swarm.host.settings import HostSettings, LogSettings
 from swarm.membership.settings import MembershipSettings
+from swarm.weights.settings import WeightsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Settings:
     membership: MembershipSettings = field(default_factory=MembershipSettings)
     federation: FederationSettings = field(default_factory=FederationSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    weights: WeightsSettings = field(default_factory=WeightsSettings)
     host: HostSettings = field(default_factory=HostSettings)
     log: LogSettings = field(default_factory=LogSettings)
     config_files: tuple[Path, ...] = ()

@@ -7,12 +7,14 @@ import contextlib
 import itertools
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from swarm.domain.errors import BackendError, RequestError, Unavailable
+from swarm.domain.errors import BackendError, RequestError, SwarmError, Unavailable
 from swarm.domain.generation import GenerationRequest, Provenance, TextDelta, Usage
 from swarm.domain.ids import NodeId
+from swarm.domain.nodes import Progress
 from swarm.engine.model_choice import ModelChoice
+from swarm.engine.model_source import FoldersOnly, ModelSource
 from swarm.engine.settings import EngineSettings
 from swarm.engine.state import EngineState
 from swarm.engine.worker_process import WorkerProcess, start_worker
@@ -26,7 +28,9 @@ from swarm.wire.worker_messages import (
     Introduce,
     LoadFailed,
     LoadModel,
+    NeedWeights,
     Ping,
+    WeightsReady,
 )
 
 logger = logging.getLogger(__name__)
@@ -46,6 +50,8 @@ class EnginePlace:
     chain_host: str | None
     """This machine's address for the chain; None uses no chain."""
     identity_path: str
+    hub_cache: str = ""
+    """Where the hub's files are kept; empty: huggingface_hub's own choice."""
 
 
 class Engine:
@@ -58,7 +64,9 @@ class Engine:
         place: EnginePlace,
         clock: Clock,
         on_change: Callable[[EngineState], None],
+        source: ModelSource | None = None,
     ) -> None:
+        self._source = source or FoldersOnly()
         self._settings, self._choice, self._place, self._clock = settings, choice, place, clock
         self._on_change = on_change
         self._numbers = itertools.count(1)
@@ -67,8 +75,14 @@ class Engine:
         self._process: WorkerProcess | None = None
         self._answers: dict[str, asyncio.Queue[Answer]] = {}
         self._introduced: dict[str, None] = {}
+        self._needs = asyncio.Queue[NeedWeights]()
         self._heard = 0.0
         self.state = EngineState()
+
+    @property
+    def choice(self) -> ModelChoice:
+        """As far as it is settled."""
+        return self._choice
 
     @property
     def worker_pid(self) -> int | None:
@@ -104,11 +118,9 @@ class Engine:
         async with start_worker() as worker:
             self._worker = self._process = worker
             self._heard = self._clock.now()
-            worker.send(self._load_command())
-            if self._introduced:
-                worker.send(Introduce(tuple(self._introduced)))
             listening = [
                 asyncio.create_task(self._listen(worker), name="engine: events"),
+                asyncio.create_task(self._provide(worker), name="engine: weights"),
                 asyncio.create_task(self._watch(worker), name="engine: pings"),
                 asyncio.create_task(worker.wait(), name="engine: end of worker"),
             ]
@@ -117,15 +129,38 @@ class Engine:
                 done, _ = await asyncio.wait(listening, return_when=asyncio.FIRST_COMPLETED)
                 reasons = [task.exception() or task.result() for task in done]
                 with contextlib.suppress(TimeoutError):  # its exit code says more than its closed pipe
-                    await asyncio.wait_for(asyncio.shield(listening[2]), 0.5)
-                    reasons = [listening[2].result()] if listening[0] in done else reasons
-                return f"The worker stopped: {reasons[0]}"
+                    await asyncio.wait_for(asyncio.shield(listening[-1]), 0.5)
+                    reasons = [listening[-1].result()] if listening[0] in done else reasons
+                return str(reasons[0]) if listening[1] in done else f"The worker stopped: {reasons[0]}"
             finally:
                 self._worker = None
                 for task in (*listening, logging_stderr):
                     task.cancel()
                 await asyncio.gather(*listening, logging_stderr, return_exceptions=True)
                 self._fail_all()
+
+    async def _provide(self, worker: WorkerProcess) -> str:
+        """Finds the model, has it loaded, and brings what the worker misses of it; says why that cannot be done."""
+        self._needs = asyncio.Queue()
+        try:
+            self._choice = await self._source.settle(self._choice, self._tell)
+        except SwarmError as error:
+            return str(error)
+        worker.send(self._load_command())
+        if self._introduced:
+            worker.send(Introduce(tuple(self._introduced)))
+        while True:
+            need = await self._needs.get()
+            try:
+                await self._source.fill(self._choice, need.ranges, self._tell)
+            except SwarmError as error:
+                worker.send(WeightsReady(need.id, str(error)))
+            else:
+                worker.send(WeightsReady(need.id))
+
+    def _tell(self, progress: Progress) -> None:
+        if self.state.state != "ready":
+            self._become(replace(self.state, progress=progress))
 
     def _load_command(self) -> LoadModel:
         settings = self._settings
@@ -141,6 +176,8 @@ class Engine:
             identity_path=self._place.identity_path,
             node=self._place.node,
             repair_s=settings.repair_s,
+            digest=self._choice.digest,
+            hub_cache=self._place.hub_cache,
         )
 
     async def _listen(self, worker: WorkerProcess) -> str:
@@ -149,6 +186,9 @@ class Engine:
                 self._heard = self._clock.now()
                 if isinstance(event, Generated | GenerationFailed):
                     self._deliver(event)
+                    continue
+                if isinstance(event, NeedWeights):
+                    self._needs.put_nowait(event)
                     continue
                 self._become(self.state.after(event, chain_only=self._settings.engine == "chain"))
                 if isinstance(event, LoadFailed):

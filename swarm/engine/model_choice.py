@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,6 +21,10 @@ class ModelChoice:
     id: str
     why: str
     from_cache: bool = False
+    digest: str = ""
+    """Of a folder that other nodes fill: its weight files have holes until the worker asks."""
+    is_stopgap: bool = False
+    """Nobody asked for it, and it is here only because nothing else is."""
 
     @property
     def remembered(self) -> str:
@@ -41,25 +45,40 @@ def demo_folder() -> Path:
     return Path(str(files("swarm") / "demo_model"))
 
 
+def hub_cache_of(configured: str, environ: Mapping[str, str]) -> Path:
+    """Where the hub's own library keeps its files, unless a folder is configured."""
+    home = environ.get("HF_HOME") or f"{environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
+    chosen = configured or environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE") or f"{home}/hub"
+    return Path(chosen).expanduser().absolute()
+
+
 def choose_model(wanted: str, last_used: str | None, hub_cache: Path, free_bytes: int) -> ModelChoice:
     """`wanted` as in the settings. What nobody asked for is taken from this machine as it is, without the hub."""
-    if wanted != "auto":
-        return _named(wanted, "as asked")
     cached = cached_models(hub_cache)
-    if last_used and (again := _again(last_used, cached)):
+    if wanted != "auto":
+        return _asked(wanted, cached)
+    if last_used and (again := _again(last_used, cached, hub_cache)):
         return again
     fitting = [model for model in cached if model.size_bytes <= free_bytes * MEMORY_SHARE]
     if fitting:
         largest = max(fitting, key=lambda model: (model.size_bytes, model.name))
         return _from_cache(largest, "the largest model in the cache that fits in half of the memory")
-    return _named("demo", "no other model is configured or in the cache")
+    return replace(_named("demo", "no other model is configured or in the cache"), is_stopgap=True)
 
 
-def _again(last_used: str, cached: list[CachedModel]) -> ModelChoice | None:
+def _asked(wanted: str, cached: list[CachedModel]) -> ModelChoice:
+    """A name is looked for in the cache first: what is whole there needs no hub and no other node."""
+    choice = _named(wanted, "as asked")
+    return next((_from_cache(model, choice.why) for model in cached if model.name == choice.path), choice)
+
+
+def _again(last_used: str, cached: list[CachedModel], hub_cache: Path) -> ModelChoice | None:
     """None where it is gone."""
     why = "used last time"
     if last_used in ("demo", DEMO_ID) or Path(last_used).expanduser().is_dir():
         return _named(last_used, why)
+    if (hub_cache / f"models--{last_used.replace('/', '--')}" / "swarm").is_dir():
+        return ModelChoice(last_used, last_used, why, from_cache=True)  # Fetched in part: its nodes are asked again.
     return next((_from_cache(model, why) for model in cached if model.name == last_used), None)
 
 

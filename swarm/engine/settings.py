@@ -23,7 +23,7 @@ class EngineSettings:
     chain_port: int = 17617
     """TCP port of the chain's libp2p; the next free one is taken where it is in use; 0 takes any."""
     hub_cache: str = ""
-    """Folder of Hugging Face's cache, where `auto` looks for models; empty: ~/.cache/huggingface/hub."""
+    """Folder of Hugging Face's cache, where models are looked for and fetched to; empty: the hub's own choice."""
     repair_s: float = 8.0
     """How long a running answer looks for other nodes when one that serves its blocks is lost; then it ends with an
     error that names the blocks."""

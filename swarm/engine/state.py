@@ -22,6 +22,8 @@ class EngineState:
     hardware: Hardware | None = None
     why: str = ""
     """What the worker chose to load and serve, as a sentence."""
+    folder: str = ""
+    """Where the loaded checkpoint lies."""
     complete: bool = False
     """Nothing more is being loaded or joined."""
 
@@ -43,6 +45,7 @@ class EngineState:
                     chain_addresses=event.chain_addresses,
                     why=event.why,
                     complete=event.complete,
+                    folder=event.folder,
                     progress=None,
                     problem=None,
                 ).settled(chain_only)

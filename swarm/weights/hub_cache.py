@@ -1,7 +1,7 @@
 """Hugging Face's cache on disk: `models--ORG--NAME/{blobs, refs/main, snapshots/REVISION}`, and our folder beside.
 
 A model that is only partly here lies in `models--ORG--NAME/swarm/CONTENT/files`, where no tool of the hub looks: files
-of full size with holes. A file without holes is linked into `blobs` and the snapshot, and is a file like any other then.
+of full size with holes. A file without holes is linked into `blobs` and the snapshot, and is one like any other then.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ class WeightsSettings:
     """Hand the weights of this node's model to others that ask for them."""
     fetch: bool = True
     """Get weights that are not here from other nodes, before any hub is asked."""
-    rate_limit_mib_s: float = 0.0
-    """MiB/s that are sent at most, and that are fetched at most; 0: no limit."""
+    rate_limit_mbit: float = 0.0
+    """Mbit/s that are sent at most, and that are fetched at most; 0: no limit."""
     disk_limit_gib: float = 0.0
     """GiB that fetched weights may take on disk; 0: no limit but the disk's."""
     look_s: float = 5.0

@@ -56,8 +56,8 @@ class Shelf:
                 continue
             if (model, folder) == (self._model, self._folder):
                 self._hashed = hashed
-                fields = {"model": model.id, "files": len(hashed.files)}
-                logger.info("the model's files can be handed on", extra={"fields": fields})
+                counts = {"model": model.id, "files": len(hashed.files)}
+                logger.info("the model's files can be handed on", extra={"fields": counts})
 
     def _tell(self, fraction: float) -> None:
         self._fraction = fraction

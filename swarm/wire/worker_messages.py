@@ -17,6 +17,7 @@ import msgpack
 from swarm.domain.generation import ChatMessage, Sampling
 from swarm.domain.ids import FinishReason
 from swarm.domain.nodes import BlockSpan, ModelInfo
+from swarm.domain.weights import FileRange
 from swarm.wire.codec import MalformedMessage, from_plain, to_plain
 
 HEADER = struct.Struct(">I")
@@ -49,6 +50,10 @@ class LoadModel:
     """This node's id, by which others call it."""
     repair_s: float = 8.0
     """How long an answer looks for other nodes when a hop of it is lost."""
+    digest: str = ""
+    """Of a folder whose weight files have holes: the worker says `NeedWeights` before it reads from them."""
+    hub_cache: str = ""
+    """Where the hub's files are kept; empty: huggingface_hub's own choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,14 @@ class Generate:
 @dataclass(frozen=True, slots=True)
 class Cancel:
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsReady:
+    """Answers `NeedWeights`: the bytes are in their files, or cannot be had because of `problem`."""
+
+    id: int
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,16 @@ class Loaded:
     chain_addresses: tuple[str, ...]
     complete: bool = True
     """False: the whole model answers already, and its blocks are about to be served."""
+    folder: str = ""
+    """Where the checkpoint lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedWeights:
+    """Get these bytes of the model's files; answered by `WeightsReady`."""
+
+    id: int
+    ranges: tuple[FileRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +182,8 @@ class GenerationFailed:
     code: str | None = None
 
 
-Command = LoadModel | Introduce | Forget | Generate | Cancel | Ping | Stop
-Event = Pong | Hardware | Loading | Loaded | LoadFailed | ChainChanged | Generated | GenerationFailed
+Command = LoadModel | Introduce | Forget | Generate | Cancel | WeightsReady | Ping | Stop
+Event = Pong | Hardware | Loading | NeedWeights | Loaded | LoadFailed | ChainChanged | Generated | GenerationFailed
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 
 

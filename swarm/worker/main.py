@@ -24,6 +24,7 @@ from swarm.wire.worker_messages import (
     Ping,
     Pong,
     Stop,
+    WeightsReady,
     from_body,
     to_frame,
 )
@@ -77,6 +78,8 @@ def main() -> int:
                     service.generate(command)
                 case Cancel(request):
                     service.cancel(request)
+                case WeightsReady():
+                    service.weights_ready(command)
                 case Ping():
                     channel.send(Pong())
                 case Stop():

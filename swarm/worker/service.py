@@ -22,6 +22,7 @@ from swarm.wire.worker_messages import (
     LoadFailed,
     Loading,
     LoadModel,
+    WeightsReady,
 )
 from swarm.worker import device
 from swarm.worker.chain_door import ChainDoor
@@ -30,6 +31,7 @@ from swarm.worker.decoder.steppers import ChainStepper, LocalStepper, Stepper
 from swarm.worker.failures import BlocksMissing, Cancelled, LoadFailure, PromptFailure
 from swarm.worker.families.checkpoint import Checkpoint, open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
+from swarm.worker.missing_weights import MissingWeights
 from swarm.worker.plan import LoadPlan, Sizes, plan_load
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Service:
         self._send = send
         self._model: LoadedModel | None = None
         self._command: LoadModel | None = None
+        self._missing = MissingWeights(send)
         self._chain = ChainDoor(self._chain_changed, self._chain_ended)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._answers: ThreadPoolExecutor | None = None
@@ -55,6 +58,7 @@ class Service:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         for cancelled in list(self._running.values()):
             cancelled.set()
+        self._missing.close()
         self._loader.shutdown(wait=False, cancel_futures=True)
         if self._answers:
             self._answers.shutdown(wait=False, cancel_futures=True)
@@ -67,10 +71,15 @@ class Service:
         self._answers = ThreadPoolExecutor(command.slots, thread_name_prefix="answer")
         self._loader.submit(self._load, command)
 
+    def weights_ready(self, message: WeightsReady) -> None:
+        self._missing.arrived(message)
+
     def _load(self, command: LoadModel) -> None:
         try:
             self._send(Loading(f"opening {command.model_id}", 0.0))
-            checkpoint = open_checkpoint(command.path, command.model_id)
+            checkpoint = open_checkpoint(
+                command.path, command.model_id, command.digest, self._missing.get, command.hub_cache
+            )
             self._load_checkpoint(command, checkpoint)
         except LoadFailure as error:
             self._send(LoadFailed(str(error), error.permanent))
@@ -126,7 +135,8 @@ class Service:
         assert self._model is not None
         addresses = self._chain.addresses
         info, whole = self._model.checkpoint.info, self._model.whole
-        self._send(Loaded(info, served, whole, plan.why, addresses, complete))
+        folder = str(self._model.checkpoint.folder)
+        self._send(Loaded(info, served, whole, plan.why, addresses, complete, folder))
 
     # -- the chain ----------------------------------------------------------------------------------------------------
 

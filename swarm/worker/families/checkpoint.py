@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 
 from swarm.domain.nodes import ModelInfo
+from swarm.domain.weights import FileRange
 from swarm.worker.failures import LoadFailure
+from swarm.worker.families.tensor_places import ranges_of, read_header
 
 LAYER_OF_TENSOR = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
 """Finds the decoder layer in a tensor's name: `model.layers.3.mlp…`, `transformer.h.3.attn…`."""
@@ -25,6 +27,8 @@ SAMPLE_BYTES = 65536
 SAMPLES = 16
 """Of each weight file the header and this many evenly spaced samples go into the digest: whole files of many GiB would
 take minutes to hash, and two checkpoints of one shape differ nearly everywhere."""
+Fetch = Callable[[Sequence[FileRange]], None]
+"""Blocks until these bytes are in their files; raises `LoadFailure`."""
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "tokenizer*"]
 
 
@@ -39,6 +43,8 @@ class Checkpoint:
     """Weight file of each tensor."""
     bytes_of: dict[str, int]
     """Size of each tensor as stored."""
+    fetch: Fetch | None = None
+    """Of a checkpoint that is fetched as it is read; its files have holes until then."""
 
     def layer_bytes(self) -> int:
         """Mean size of a decoder layer as stored."""
@@ -55,6 +61,8 @@ class Checkpoint:
     def read(self, layers: Collection[int]) -> dict[str, torch.Tensor]:
         """The tensors of these layers and of the ends; only their bytes are read."""
         wanted = [name for name in self.file_of if (layer := layer_of(name)) is None or layer in layers]
+        if self.fetch is not None:
+            self.fetch(ranges_of(wanted, self.file_of))
         tensors: dict[str, torch.Tensor] = {}
         for file in sorted({self.file_of[name] for name in wanted}):
             with safe_open(file, framework="pt") as opened:
@@ -68,13 +76,17 @@ def layer_of(tensor_name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def open_checkpoint(path: str, model_id: str) -> Checkpoint:
-    """A folder, or a name on the Hugging Face hub. Raises `LoadFailure` with what to do about it."""
-    folder = Path(path) if Path(path).is_dir() else _from_hub(path)
+def open_checkpoint(
+    path: str, model_id: str, digest: str = "", fetch: Fetch | None = None, hub_cache: str = ""
+) -> Checkpoint:
+    """A folder, or a name on the Hugging Face hub. Raises `LoadFailure` with what to do about it.
+
+    `digest`: of a folder with holes, from which none can be made; then `fetch` fills them."""
+    folder = Path(path) if Path(path).is_dir() else _from_hub(path, hub_cache)
     if not (folder / "config.json").is_file():
         raise LoadFailure(f"{folder} has no config.json; name the folder of a Hugging Face checkpoint")
     try:
-        config = AutoConfig.from_pretrained(folder).get_text_config()
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
     except (OSError, ValueError, KeyError) as error:
         raise LoadFailure(f"The config of {model_id} is not understood: {_first_line(error)}") from error
     files = _weight_files(folder)
@@ -86,15 +98,14 @@ def open_checkpoint(path: str, model_id: str) -> Checkpoint:
             "it is not a complete decoder-only checkpoint"
         )
     context = int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 2048)
-    info = ModelInfo(
-        model_id, _digest(folder, files), layers, context, created=int(max(file.stat().st_mtime for file in files))
-    )
-    return Checkpoint(folder, config, info, file_of, bytes_of)
+    created = int(max(file.stat().st_mtime for file in files))
+    info = ModelInfo(model_id, digest or _digest(folder, files), layers, context, created)
+    return Checkpoint(folder, config, info, file_of, bytes_of, fetch if digest else None)
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, cache: str) -> Path:
     try:
-        return Path(snapshot_download(name, allow_patterns=HUB_FILES))
+        return Path(snapshot_download(name, allow_patterns=HUB_FILES, cache_dir=cache or None))
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise LoadFailure(
             f"{name!r} is neither a folder here nor a model that the hub gave us ({_first_line(error)}); "
@@ -126,18 +137,11 @@ def _tensors(files: list[Path]) -> tuple[dict[str, Path], dict[str, int]]:
                 pass  # checks that the file is whole: a header may outlive a torn download
         except (SafetensorError, OSError) as error:
             raise LoadFailure(f"{file} cannot be read ({_first_line(error)}); fetch it again") from error
-        for name, described in _header(file).items():
+        for name, described in read_header(file).items():
             if name != "__metadata__":
                 begin, end = described["data_offsets"]
                 file_of[name], bytes_of[name] = file, end - begin
     return file_of, bytes_of
-
-
-def _header(file: Path) -> dict[str, Any]:
-    """The safetensors header: 8 bytes of little-endian length, then JSON (safetensors format description)."""
-    with file.open("rb") as opened:
-        header: dict[str, Any] = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return header
 
 
 def _digest(folder: Path, files: list[Path]) -> str:

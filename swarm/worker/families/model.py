@@ -121,7 +121,7 @@ def _layers_name(base: nn.Module) -> str:
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:
     try:
-        return AutoTokenizer.from_pretrained(checkpoint.folder)
+        return AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False)
     except Exception as error:  # tokenizers raises whatever it stumbles over in a damaged file
         raise LoadFailure(f"The tokenizer of {checkpoint.info.id} does not load: {error}") from error
 

@@ -1,0 +1,71 @@
+"""Where the model comes from: a folder, the hub's cache, other nodes, or the hub, in this order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from swarm.domain.nodes import PeerInfo, Progress
+from swarm.domain.weights import FileRange
+from swarm.engine.model_choice import DEMO_ID, ModelChoice, choose_model
+from swarm.engine.model_source import Tell
+from swarm.ports.clock import Clock
+from swarm.weights.offers import MODEL_NAME, choose_model_of_swarm
+from swarm.weights.store import WeightsStore
+
+logger = logging.getLogger(__name__)
+
+JOIN_LOOK_S = 2.5
+"""How long a node on which nobody chose a model looks what the others serve: about what its worker needs to start."""
+LOOK_EVERY_S = 0.1
+
+
+class ModelSearch:
+    """`engine.ModelSource`. `joins`: a node on which nobody chose a model takes the one that the others serve."""
+
+    def __init__(
+        self,
+        store: WeightsStore,
+        peers: Callable[[], tuple[PeerInfo, ...]],
+        cache: Path,
+        clock: Clock,
+        *,
+        joins: bool,
+    ) -> None:
+        self._store, self._peers, self._cache, self._clock = store, peers, cache, clock
+        self._joins = joins
+
+    async def settle(self, choice: ModelChoice, tell: Tell) -> ModelChoice:
+        if choice.is_stopgap and self._joins:
+            choice = await self._joined(choice, tell)
+        if Path(choice.path).is_absolute() or not MODEL_NAME.fullmatch(choice.path):
+            return choice
+        found = await self._store.find(choice.path, tell)
+        if found is None:
+            return choice
+        return replace(choice, path=str(found.folder), digest=found.digest, from_cache=True)
+
+    async def fill(self, choice: ModelChoice, ranges: Sequence[FileRange], tell: Tell) -> None:
+        await self._store.fill(Path(choice.path), ranges, tell)
+
+    async def _joined(self, choice: ModelChoice, tell: Tell) -> ModelChoice:
+        """The model that the swarm serves; `choice` where it serves none but the demo."""
+        tell(Progress("looking for a model that other nodes serve"))
+        deadline = self._clock.now() + JOIN_LOOK_S
+        while (name := self._served()) is None:
+            if self._clock.now() >= deadline:
+                return choice
+            await self._clock.sleep(LOOK_EVERY_S)
+        logger.info("the model of the other nodes is joined", extra={"fields": {"model": name}})
+        why = "most of the other nodes serve it, and none is configured here"
+        here = await asyncio.to_thread(choose_model, name, None, self._cache, 0)
+        return replace(here, why=why)
+
+    def _served(self) -> str | None:
+        alive = [peer.status for peer in self._peers() if peer.standing == "alive" and peer.status]
+        models = [status.model.id for status in alive if status.model and status.model.id != DEMO_ID]
+        wanted = [status.wanted for status in alive if status.wanted]
+        return choose_model_of_swarm(models) or choose_model_of_swarm(wanted)
