@@ -69,6 +69,7 @@ class Daemon:
             settings.federation.instances,
         )
         self._changed = asyncio.Event()
+        self._told: dict[str, object] = {}
         self._chain_addresses: dict[NodeId, tuple[str, ...]] = {}
         self._link = FederationClient(self._clock)
         self._build_core()
@@ -209,7 +210,9 @@ class Daemon:
         self._changed.set()
         self._weights.follow(self._engine, state)
         fields = {"state": state.state, "blocks": str(state.blocks), "missing": [str(span) for span in state.missing]}
-        logger.info("the model's state changed", extra={"fields": fields})
+        if fields != self._told:  # Not at every step of its progress.
+            self._told = fields
+            logger.info("the model's state changed", extra={"fields": fields})
 
     def _membership_changed(self, event: MembershipEvent) -> None:
         match event:
