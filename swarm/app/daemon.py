@@ -209,7 +209,8 @@ class Daemon:
     def _engine_changed(self, state: EngineState) -> None:
         self._changed.set()
         self._weights.follow(self._engine, state)
-        fields = {"state": state.state, "blocks": str(state.blocks), "missing": [str(span) for span in state.missing]}
+        missing = [str(span) for span in state.missing]
+        fields: dict[str, object] = {"state": state.state, "blocks": str(state.blocks), "missing": missing}
         if fields != self._told:  # Not at every step of its progress.
             self._told = fields
             logger.info("the model's state changed", extra={"fields": fields})
