@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from swarm.domain.errors import BackendError, ConfigError, PeerError, RequestError, SwarmError, Unavailable
+from swarm.domain.errors import BackendError, ConfigError, PeerError, RequestError, SwarmError, Unavailable, Undecided
 from swarm.domain.nodes import NodeStatus
 from swarm.wire.codec import to_plain
 
@@ -28,6 +28,7 @@ FAILURES: Mapping[type[SwarmError], Failure] = MappingProxyType(
         SwarmError: Failure(500, "server_error", "internal_error", repeats=True),
         ConfigError: Failure(500, "server_error", "bad_configuration", repeats=True),
         RequestError: Failure(400, "invalid_request_error", None, repeats=True),
+        Undecided: Failure(409, "conflict_error", "undecided", repeats=True),
         Unavailable: Failure(503, "service_unavailable", "unavailable"),
         PeerError: Failure(502, "server_error", "peer_failed"),
         BackendError: Failure(500, "server_error", "backend_failed"),
@@ -44,6 +45,7 @@ TYPES: Mapping[int, str] = MappingProxyType(
         401: "authentication_error",
         403: "permission_error",
         404: "not_found_error",
+        409: "conflict_error",
         429: "rate_limit_error",
         501: "not_supported_error",
     }

@@ -3,12 +3,15 @@
 SwarmError
 ├── ConfigError     the operator; exit code 2
 ├── RequestError    the caller; HTTP 4xx; the same request can never succeed
+│   └── Undecided   the caller, who asked for no answer rather than one without a majority; HTTP 409
 ├── Unavailable     nobody: later it may succeed; HTTP 429 or 503 with Retry-After
 ├── PeerError       this node: take another route
 └── BackendError    us; HTTP 500
 """
 
 from __future__ import annotations
+
+from swarm.domain.federation import FederationResult
 
 
 class SwarmError(Exception):
@@ -25,6 +28,14 @@ class RequestError(SwarmError):
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> None:
         super().__init__(message)
         self.param, self.code, self.status = param, code, status
+
+
+class Undecided(RequestError):
+    """No answer has a strict majority. `decision` has the ballots; its winner is only the one that came closest."""
+
+    def __init__(self, message: str, decision: FederationResult) -> None:
+        super().__init__(message, code="undecided", status=409)
+        self.decision = decision
 
 
 class Unavailable(SwarmError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from swarm.domain.answers import ToolCall
 from swarm.domain.ids import FinishReason, NodeId, StrategyName
 
 
@@ -24,6 +25,7 @@ class PeerVote:
     """From asking to the whole answer, as measured by the asker."""
     prompt_tokens: int = 0
     error: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from swarm.domain.answers import AnswerForm
 from swarm.domain.federation import FederationResult
 from swarm.domain.ids import FinishReason, NodeId, RequestId, Role, RouteName, StrategyName
 
@@ -39,6 +40,8 @@ class GenerationRequest:
     """None is whatever the node serves."""
     strategy: StrategyName | None = None
     """Asks for a vote by this strategy; None leaves it to the node's settings."""
+    form: AnswerForm = field(default_factory=AnswerForm)
+    """What the answers are to look like; it tells a vote which of them say the same."""
     alone: bool = False
     """No fan-out: this node answers by itself, or by the chain that it is part of. Set on every request that a peer
     forwards, so that no request travels in circles."""

@@ -12,7 +12,9 @@ RequestId = NewType("RequestId", str)
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
-StrategyName = Literal["best_of_n", "weighted_vote", "first_valid"]
+StrategyName = Literal["best_of_n", "weighted_vote", "first_valid", "mbr", "abstain"]
+TrustMode = Literal["open", "local_double", "anchored"]
+"""What this node's own vote counts for: as any other's; twice; or no answer against it without a majority of heads."""
 RouteName = Literal["local", "chain", "peer", "federation"]
 """How a request was answered: whole model here, blocks on several nodes, one other node, or a vote."""
 NodeState = Literal["starting", "loading", "ready", "waiting", "failed"]

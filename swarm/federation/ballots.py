@@ -36,8 +36,8 @@ def first_result(winner: PeerVote, others: Sequence[PeerVote], rules: VoteRules)
     chosen = Ballot(
         node=winner.node,
         name=rules.name_of(winner.node),
-        answer=canonical_answer(winner.text).shown,
-        weight=rules.reliability_of(winner.node),
+        answer=canonical_answer(winner.text, rules.form, winner.tool_calls).shown,
+        weight=1.0,
         valid=True,
         chosen=True,
         reason="the first to begin",
@@ -84,8 +84,8 @@ def _share(score: float, total: float) -> float:
 
 def _absent_weight(tally: Tally) -> float:
     """What those who were invited and gave no valid vote would have weighed."""
-    absent = tally.electorate - {entry.vote.node for entry in tally.entries}
-    return math.fsum(tally.rules.reliability_of(node) for node in absent)
+    there = {entry.vote.node for entry in tally.entries}
+    return math.fsum(worth for node, worth in tally.electorate.reliability.items() if node not in there)
 
 
 def _ballots(tally: Tally, winner: Entry) -> tuple[Ballot, ...]:

@@ -4,51 +4,118 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, product
+from types import MappingProxyType
 
 from rapidfuzz import fuzz
 
 from swarm.federation.quantities import numbers_in, plain_characters
 
 COMPARED_CHARS = 2000
-"""Keeps the comparison of every pair of a large vote below a tenth of a second."""
+"""Of the beginning and of the end of a text, in which the order of characters is compared: the costly part."""
+READ_CHARS = 32_000
+"""Words beyond are not looked at."""
 SAME_ANSWER = 0.70
 """Average similarity within a cluster of free texts."""
 
-_NEGATION = re.compile(r"\b(?:not|no|never|none|cannot|neither|nor|without)\b|n['’]t\b")
+_NEGATION = re.compile(r"\b(?:not|no|never|none|nobody|nothing|cannot|neither|nor|without|hardly)\b|n['’]t\b")
+_REFUSAL = re.compile(
+    r"\b(?:i(?: am|['’]m) (?:sorry|unable|not able)|i (?:can(?:not|['’]t| not)|won['’]t|will not|must decline)|"
+    r"as an ai|i do(?:n['’]t| not) (?:know|have (?:access|enough)))\b",
+    re.IGNORECASE,
+)
+_REFUSAL_CHARS = 200
+_OPPOSITES = (
+    "increase decrease, rise fall, more less, higher lower, high low, greater smaller, larger smaller, largest "
+    "smallest, before after, above below, left right, true false, always never, yes no, all none, first last, "
+    "north south, east west, up down, open closed, on off, hot cold, old new, safe dangerous, legal illegal, "
+    "possible impossible, male female, buy sell, win lose, won lost, accept reject, agree disagree, positive "
+    "negative, minimum maximum, early late, odd even, correct incorrect, right wrong, valid invalid, with "
+    "without, in out, inside outside, import export, allow forbid, allowed forbidden, enable disable, faster "
+    "slower, cheaper dearer, older younger, best worst"
+)
+
+
+def _opposites() -> Mapping[str, frozenset[str]]:
+    """By word, in the forms that a plain ending makes."""
+    pairs = [pair.split() for pair in _OPPOSITES.split(",")]
+    both_ways = [(one, other) for one, other in pairs] + [(other, one) for one, other in pairs]
+    of: dict[str, frozenset[str]] = {}
+    for (one, other), ending in product(both_ways, ("", "s", "d", "ed")):
+        of[one + ending] = of.get(one + ending, frozenset()) | {other + ending}
+    return MappingProxyType(of)
+
+
+_OPPOSITE_OF = _opposites()
+_NAME = re.compile(r"(?<![.!?:\n] )(?<![.!?:\n\"'“*#-])(?<!\A)\b[A-Z]\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class FreeText:
     """A text made ready to be compared with many others."""
 
-    plain: str
+    ends: str
+    """Its beginning and its end, in plain characters."""
     words: Counter[str]
-    numbers: frozenset[Fraction]
-    denies: bool
+    numbers: tuple[Fraction, ...]
+    """Distinct ones, in order of appearance."""
+    names: tuple[str, ...]
+    """Capitalised words within sentences, distinct, in order of appearance."""
+    negations: int
+    refuses: bool
 
 
 def free_text(text: str) -> FreeText:
-    plain = " ".join(plain_characters(text[:COMPARED_CHARS]).split())
-    return FreeText(plain, Counter(re.findall(r"\w+", plain)), numbers_in(plain), bool(_NEGATION.search(plain)))
+    read = text[:READ_CHARS]
+    plain = " ".join(plain_characters(read).split())
+    ends = plain if len(plain) <= 2 * COMPARED_CHARS else plain[:COMPARED_CHARS] + plain[-COMPARED_CHARS:]
+    words = Counter(re.findall(r"\w+", plain))
+    names = tuple(dict.fromkeys(name.casefold() for name in _NAME.findall(read)))
+    return FreeText(ends, words, numbers_in(plain), names, len(_NEGATION.findall(plain)), refuses(read))
+
+
+def refuses(text: str) -> bool:
+    """Says at its beginning that it will not, or cannot, answer."""
+    return bool(_REFUSAL.search(text[:_REFUSAL_CHARS]))
 
 
 def similarity(left: FreeText, right: FreeText) -> float:
     """0 to 1: the mean of the overlap of words (F1) and of the order of characters."""
-    return 0.5 * _word_f1(left, right) + 0.5 * fuzz.ratio(left.plain, right.plain) / 100
+    return 0.5 * _word_f1(left, right) + 0.5 * fuzz.ratio(left.ends, right.ends) / 100
 
 
 def contradict(left: FreeText, right: FreeText) -> bool:
-    """They name different numbers, or one denies and the other does not."""
-    return left.denies != right.denies or left.numbers != right.numbers
+    """They give other numbers or names, or these in another order; one denies more often, refuses, or says the
+    opposite of a word of the other."""
+    return (
+        left.negations != right.negations
+        or left.numbers != right.numbers
+        or left.refuses != right.refuses
+        or _names_differ(left, right)
+        or _opposed(left.words, right.words)
+    )
+
+
+def _names_differ(left: FreeText, right: FreeText) -> bool:
+    """Each knows a name that the other does not have at all, or they tell the same names in another order."""
+    only_left = [name for name in left.names if name not in right.words]
+    only_right = [name for name in right.names if name not in left.words]
+    shared = set(left.names) & set(right.names)
+    order = [[name for name in text.names if name in shared] for text in (left, right)]
+    return bool(only_left and only_right) or order[0] != order[1]
+
+
+def _opposed(left: Counter[str], right: Counter[str]) -> bool:
+    only_right = right.keys() - left.keys()
+    return any(not only_right.isdisjoint(_OPPOSITE_OF.get(word, frozenset())) for word in left.keys() - right.keys())
 
 
 def _word_f1(left: FreeText, right: FreeText) -> float:
     total = left.words.total() + right.words.total()
-    return 2 * (left.words & right.words).total() / total if total else float(left.plain == right.plain)
+    return 2 * (left.words & right.words).total() / total if total else float(left.ends == right.ends)
 
 
 def clusters_of_texts(texts: Sequence[str]) -> list[list[int]]:

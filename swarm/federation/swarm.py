@@ -13,6 +13,7 @@ from swarm.domain.federation import FederationResult, PeerVote
 from swarm.domain.generation import GenerationRequest, TextDelta
 from swarm.domain.ids import NodeId, StrategyName
 from swarm.domain.nodes import PeerInfo
+from swarm.federation.answer_form import expected_form
 from swarm.federation.ballots import absent_vote
 from swarm.federation.collecting import Ask, Collected, Waiting, collect
 from swarm.federation.early_stop import is_decided
@@ -95,6 +96,7 @@ class FederatedSwarm:
             invited=tuple(voter.node for voter in voters),
             local=self._this.status().node,
             model=request.model,
+            form=expected_form(request),
             names={voter.node: voter.status.name for voter in voters},
         )
 

@@ -13,7 +13,7 @@ from swarm.federation.canonical import CanonicalAnswer, canonical_answer
 from swarm.federation.rules import VoteRules
 from swarm.federation.similarity import clusters_of_texts
 from swarm.federation.validity import why_invalid
-from swarm.federation.weights import VoteWeight, weigh
+from swarm.federation.weights import Electorate, VoteWeight, electorate_of, weigh
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,35 +48,42 @@ class Cluster:
 @dataclass(frozen=True, slots=True)
 class Tally:
     rules: VoteRules
-    electorate: frozenset[NodeId]
+    electorate: Electorate
     entries: tuple[Entry, ...]
     clusters: tuple[Cluster, ...]
     """Strongest first."""
     invalid: tuple[tuple[PeerVote, str], ...]
 
+    @property
+    def voters(self) -> frozenset[NodeId]:
+        """Nodes with a valid vote."""
+        return frozenset(entry.vote.node for entry in self.entries)
+
     def backing(self, cluster: Cluster) -> int:
         """How many say so independently: nodes; candidates where one node votes with itself."""
-        alone = len({entry.vote.node for entry in self.entries}) == 1
-        return len(cluster.entries) if alone else len(cluster.nodes)
+        return len(cluster.entries) if len(self.voters) == 1 else len(cluster.nodes)
 
 
 def tally(votes: Sequence[PeerVote], rules: VoteRules) -> Tally:
     """Does not depend on the order of the votes."""
     ordered = sorted(votes, key=lambda vote: (vote.latency_s, vote.node, vote.text))
-    electorate = rules.electorate(ordered)
+    electorate = electorate_of(rules.electorate(ordered) | {vote.node for vote in ordered}, rules)
     entries, invalid = entries_of(ordered, electorate, rules, pending=0)
     clusters = sorted(_clusters(entries), key=lambda cluster: _strength(cluster, rules), reverse=True)
     return Tally(rules, electorate, tuple(entries), tuple(clusters), tuple(invalid))
 
 
 def entries_of(
-    votes: Sequence[PeerVote], electorate: frozenset[NodeId], rules: VoteRules, pending: int
+    votes: Sequence[PeerVote], electorate: Electorate, rules: VoteRules, pending: int
 ) -> tuple[list[Entry], list[tuple[PeerVote, str]]]:
     """The valid votes, weighed, and the others with the reason."""
-    reasons = [why_invalid(vote, rules.text_limit_chars) for vote in votes]
+    reasons = [why_invalid(vote, rules) for vote in votes]
     valid = [vote for vote, reason in zip(votes, reasons, strict=True) if reason is None]
     weights = weigh(valid, electorate, rules, pending)
-    entries = [Entry(vote, canonical_answer(vote.text), weight) for vote, weight in zip(valid, weights, strict=True)]
+    entries = [
+        Entry(vote, canonical_answer(vote.text, rules.form, vote.tool_calls), weight)
+        for vote, weight in zip(valid, weights, strict=True)
+    ]
     return entries, [(vote, reason) for vote, reason in zip(votes, reasons, strict=True) if reason is not None]
 
 

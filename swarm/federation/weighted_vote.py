@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from swarm.domain.federation import FederationResult, PeerVote
 from swarm.federation.ballots import nobody_valid, result
-from swarm.federation.consensus import most_central, representative
+from swarm.federation.consensus import anchored, most_central, representative
 from swarm.federation.rules import VoteRules
 from swarm.federation.tally import Cluster, Tally, tally
 
@@ -16,7 +16,10 @@ def weighted_vote(votes: Sequence[PeerVote], rules: VoteRules) -> FederationResu
     counted = tally(votes, rules)
     if not counted.entries:
         raise nobody_valid(counted)
-    leader = counted.clusters[0]
+    leader = anchored(counted, counted.clusters[0])
+    if leader is not counted.clusters[0]:
+        reason = "this node's own answer: no other has a majority of the nodes"
+        return result(counted, "weighted_vote", representative(counted, leader), leader, reason)
     if _only_scattered_texts(counted, leader):
         winner, cluster = most_central(counted)
         return result(counted, "weighted_vote", winner, cluster, "no majority among free texts: the most central one")

@@ -1,21 +1,20 @@
 """The weight of a vote: reliability × duplication × confidence, as a range while other votes are still to come.
 
-Model digest and log-probability are a node's own claims. Together they move its weight by less than what would let a
-minority of up to nine nodes without history outvote a majority: they only order answers that are otherwise tied.
+Model digest and log-probability are a node's own claims. The digest moves a weight by less than what would let a
+minority of up to nine nodes without history outvote a majority. Confidence moves it only by a record that was checked.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm.domain.federation import PeerVote
 from swarm.domain.ids import NodeId
-from swarm.federation.rules import VoteRules
+from swarm.federation.rules import UNKNOWN_RELIABILITY, VoteRules
 
-CONFIDENCE_SPREAD = 0.1
-"""Confidence moves a weight by at most this share: without history it is a rank within this vote, easily inflated."""
 SAME_MODEL_CORRELATION = 0.1
 """Answers of one model err together; each further node with it makes every one of them count less."""
 SMALLEST_DUPLICATION = 0.9
@@ -23,6 +22,11 @@ TRUNCATED = 0.5
 """Of an answer that was cut off at the token limit."""
 LARGEST_SHARE = 0.4
 """Of the weight of all invited, that one node may have where three or more are invited; a half where two are."""
+WRONG_ANSWERS = 2.0
+"""A vote among three answers: one right, two wrong ones. A node right in a third of cases then knows nothing."""
+LARGEST_RELIABILITY = 1.8
+"""In votes of a node without history."""
+_SURE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Range:
 @dataclass(frozen=True, slots=True)
 class VoteWeight:
     reliability: float
+    """In votes of a node without history."""
     duplication: Range
     confidence: Range
     completeness: float
@@ -73,42 +78,75 @@ class VoteWeight:
         return " × ".join(parts)
 
 
-def weigh(valid: Sequence[PeerVote], electorate: frozenset[NodeId], rules: VoteRules, pending: int) -> list[VoteWeight]:
+@dataclass(frozen=True, slots=True)
+class Electorate:
+    """All who were invited, with what each one's vote is worth before it is there."""
+
+    reliability: Mapping[NodeId, float]
+    """In votes of a node without history, 0 to `LARGEST_RELIABILITY`; twice that where this node counts twice."""
+
+    @property
+    def total(self) -> float:
+        return math.fsum(self.reliability.values())
+
+    @property
+    def cap(self) -> float:
+        """Fixed by who was invited, not by who has answered: else an early decision could differ from the final one."""
+        match len(self.reliability):
+            case 0 | 1:
+                return math.inf
+            case 2:
+                return self.total / 2
+            case _:
+                return self.total * LARGEST_SHARE
+
+    def largest_weight(self, node: NodeId, rules: VoteRules) -> float:
+        """What a node whose vote is not there yet can add to one answer at most."""
+        return min(self.reliability[node] * rules.confidence_of(node).largest_factor, self.cap)
+
+
+def electorate_of(nodes: frozenset[NodeId], rules: VoteRules) -> Electorate:
+    """Log odds of being right, as Bayes would add them. Where even the best node is worse than a stranger is taken for,
+    the questions are hard and not the nodes bad: then the odds count from the best one's."""
+    log_odds = {node: _log_odds(rules.reliability_of(node)) for node in sorted(nodes)}
+    stranger = _log_odds(UNKNOWN_RELIABILITY)
+    lift = max(0.0, stranger - max(log_odds.values(), default=stranger))
+    worth = {node: _worth(odds + lift, stranger) for node, odds in log_odds.items()}
+    if rules.trust == "local_double" and rules.local in worth:
+        worth[rules.local] *= 2
+    return Electorate(worth)
+
+
+def _log_odds(chance: float) -> float:
+    bounded = min(max(chance, 1 - _SURE), _SURE) if math.isfinite(chance) else UNKNOWN_RELIABILITY
+    return math.log(bounded / (1 - bounded))
+
+
+def _worth(log_odds: float, stranger: float) -> float:
+    against_guessing = math.log(WRONG_ANSWERS)
+    worth = (log_odds + against_guessing) / (stranger + against_guessing)
+    return round(min(max(worth, 0.0), LARGEST_RELIABILITY), 9)
+
+
+def weigh(valid: Sequence[PeerVote], electorate: Electorate, rules: VoteRules, pending: int) -> list[VoteWeight]:
     """One weight a valid vote, in order; `pending` nodes may still add theirs."""
     nodes_of_model: defaultdict[str, set[NodeId]] = defaultdict(set)
     candidates_of_node: defaultdict[NodeId, int] = defaultdict(int)
     for vote in valid:
         nodes_of_model[vote.model_digest].add(vote.node)
         candidates_of_node[vote.node] += 1
-    cap = _cap(electorate, rules)
+    voters = len(candidates_of_node)
     return [
         VoteWeight(
-            reliability=rules.reliability_of(vote.node),
+            reliability=electorate.reliability[vote.node],
             duplication=_duplication(len(nodes_of_model[vote.model_digest]) if vote.model_digest else 1, pending),
-            confidence=confidence,
+            confidence=_confidence(rules.confidence_of(vote.node).factor(vote.mean_logprob), voters, pending),
             completeness=TRUNCATED if vote.finish_reason == "length" else 1.0,
             share=1 / candidates_of_node[vote.node],
-            cap=cap,
+            cap=electorate.cap,
         )
-        for vote, confidence in zip(valid, _confidences(valid, pending), strict=True)
+        for vote in valid
     ]
-
-
-def largest_weight(node: NodeId, electorate: frozenset[NodeId], rules: VoteRules) -> float:
-    """What a node whose vote is not there yet can add to one answer at most."""
-    return min(rules.reliability_of(node) * (1 + CONFIDENCE_SPREAD), _cap(electorate, rules))
-
-
-def _cap(electorate: frozenset[NodeId], rules: VoteRules) -> float:
-    """Fixed by who was invited, not by who has answered: else an early decision could differ from the final one."""
-    total = sum(rules.reliability_of(node) for node in sorted(electorate))
-    match len(electorate):
-        case 0 | 1:
-            return float("inf")
-        case 2:
-            return total / 2
-        case _:
-            return total * LARGEST_SHARE
 
 
 def _duplication(nodes: int, pending: int) -> Range:
@@ -119,32 +157,10 @@ def _duplication_of(nodes: int) -> float:
     return max(1 / (1 + (nodes - 1) * SAME_MODEL_CORRELATION), SMALLEST_DUPLICATION)
 
 
-def _confidences(valid: Sequence[PeerVote], pending: int) -> list[Range]:
-    """By the share of the other nodes whose answers are less probable; a node counts once, however many it gives."""
-    alone = pending == 0 and len({vote.node for vote in valid}) == 1
-    rivals = [str(index) if alone else vote.node for index, vote in enumerate(valid)]
-    claims: defaultdict[str, list[float]] = defaultdict(list)
-    for rival, vote in zip(rivals, valid, strict=True):
-        if vote.mean_logprob is not None:
-            claims[rival].append(vote.mean_logprob)
-    return [
-        _confidence(vote.mean_logprob, [claims[other] for other in sorted(claims) if other != rival], pending)
-        for rival, vote in zip(rivals, valid, strict=True)
-    ]
-
-
-def _confidence(claim: float | None, others: Sequence[Sequence[float]], pending: int) -> Range:
-    """Pending nodes may rank below this one, above it, or claim nothing."""
-    everyone = len(others) + pending
-    if claim is None or everyone == 0:
+def _confidence(factor: float, voters: int, pending: int) -> Range:
+    """Between two nodes that disagree no certainty decides: one of them might lie, and nobody else can tell."""
+    if voters > 2 or voters + pending < 2:
+        return Range(factor, factor)
+    if pending == 0:
         return Range(1.0, 1.0)
-    beaten = sum(_share_below(claim, group) for group in others)
-    return _spread(beaten / everyone, (beaten + pending) / everyone)
-
-
-def _share_below(value: float, group: Sequence[float]) -> float:
-    return sum(1.0 if other < value else 0.5 if other == value else 0.0 for other in group) / len(group)
-
-
-def _spread(lowest: float, highest: float) -> Range:
-    return Range(1 + CONFIDENCE_SPREAD * (2 * lowest - 1), 1 + CONFIDENCE_SPREAD * (2 * highest - 1))
+    return Range(min(factor, 1.0), max(factor, 1.0))

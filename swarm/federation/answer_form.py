@@ -1,0 +1,47 @@
+"""Which form the answers to a request have, as far as the request tells: by its fields, or by its last question."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from swarm.domain.answers import AnswerForm
+from swarm.domain.generation import GenerationRequest
+
+_OPTION = re.compile(r"^\s*\(?([A-Ha-h])[).:]\s+(\S[^\n]*)$", re.MULTILINE)
+_CODE = re.compile(
+    r"\b(?:write|implement|complete|create|define|give|refactor|fix)\b[^.\n?]{0,60}"
+    r"\b(?:function|method|class|program|script|code|query|snippet|regex)\b",
+    re.IGNORECASE,
+)
+_LETTERS = "abcdefgh"
+
+
+def expected_form(request: GenerationRequest) -> AnswerForm:
+    """The request's own form; for `auto`, with the options that the last question offers, or `code` where it asks for
+    some."""
+    form = request.form
+    if form.kind != "auto" or form.options:
+        return form
+    question = _question(request)
+    options = _options(question)
+    if options:
+        return replace(form, options=options)
+    return replace(form, kind="code") if _CODE.search(question) else form
+
+
+def _question(request: GenerationRequest) -> str:
+    if isinstance(request.prompt, str):
+        return request.prompt
+    return next((message.content for message in reversed(request.prompt) if message.role == "user"), "")
+
+
+def _options(question: str) -> dict[str, str]:
+    """The last run of options that begins with A and leaves no letter out; at least two."""
+    run: dict[str, str] = {}
+    for letter, text in _OPTION.findall(question):
+        if letter.lower() == "a":
+            run = {}
+        if letter.lower() == _LETTERS[len(run) : len(run) + 1]:
+            run[letter.lower()] = text.strip()
+    return run if len(run) > 1 else {}
