@@ -50,8 +50,9 @@ def _option_key(plain: str, options: Mapping[str, str]) -> str | None:
     named = _LETTER.match(plain)
     if named is not None:
         letter, said = named[1] or named[2], named[3]
-        if letter in texts and (not said or _list_key(said.rstrip(" .)")) == texts[letter]):
-            return f"option {letter}"
+        if letter in texts:
+            is_clear = not said or _list_key(said.rstrip(" .)")) == texts[letter]
+            return f"option {letter}" if is_clear else plain
     matching = [letter for letter, text in texts.items() if text == _list_key(plain)]
     return f"option {matching[0]}" if len(matching) == 1 else None
 
@@ -67,7 +68,9 @@ def _interval_key(plain: str) -> str | None:
 def _list_key(plain: str) -> str:
     bracketed = _BRACKETED.match(plain)
     inside = next((part for part in bracketed.groups() if part is not None), "") if bracketed else plain
-    items = _SEPARATOR.split(_POWER_OF_TEN.sub(r"e\1", inside))
+    inside = _POWER_OF_TEN.sub(r"e\1", inside)
+    # `one hundred and five` is no list.
+    items = [inside] if quantity_key(inside) else _SEPARATOR.split(inside)
     return ", ".join(_item_key(item) for item in items if item.strip()) or plain
 
 

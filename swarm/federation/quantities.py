@@ -19,7 +19,7 @@ _NUMBER = r"(?:(?:\d{1,3}(?:,\d{3}){1,12}|\d{1,60})(?:\.\d{1,60})?|\.\d{1,60})(?
 _QUANTITY = re.compile(
     rf"(?P<sign>[+-]?)\s*(?P<currency>[$€£¥]?)\s*(?P<inner_sign>[+-]?)"
     rf"(?:(?P<whole>\d{{1,18}})\s+(?=[^/]+/))?(?P<number>{_NUMBER})(?:\s*/\s*(?P<below>{_NUMBER}))?"
-    r"\s*(?P<unit>(?:[%°a-zµ$€£¥][a-z°%/^²³\d ]{0,40})?)"
+    r"\s*(?P<unit>(?:[%°a-zµ$€£¥](?:[a-z°%/ ]|\^-?\d){0,40})?)"
 )
 _NUMBERS_IN_TEXT = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3}){1,12}|\d{1,60})(?:\.\d{1,60})?(?:e[+-]?\d{1,3})?")
 _UNITS = MappingProxyType(
@@ -47,6 +47,7 @@ _UNITS = MappingProxyType(
         "foot": "ft",
         "feet": "ft",
         "inch": "in",
+        "inches": "in",
         "kilogram": "kg",
         "gram": "g",
         "milligram": "mg",

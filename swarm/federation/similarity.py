@@ -52,6 +52,8 @@ def _opposites() -> Mapping[str, frozenset[str]]:
 _OPPOSITE_OF = _opposites()
 _NAME = re.compile(r"(?<![.!?:\n] )(?<![.!?:\n\"'“*#-])(?<!\A)\b[A-Z]\w+")
 
+_CAPITALISED = re.compile(r"\b[A-Z]\w+")
+
 
 @dataclass(frozen=True, slots=True)
 class FreeText:
@@ -62,8 +64,10 @@ class FreeText:
     words: Counter[str]
     numbers: tuple[Fraction, ...]
     """Distinct ones, in order of appearance."""
-    names: tuple[str, ...]
-    """Capitalised words within sentences, distinct, in order of appearance."""
+    names: frozenset[str]
+    """Words that are capitalised within a sentence."""
+    capitalised: tuple[str, ...]
+    """All words that are, distinct, in order of appearance."""
     negations: int
     refuses: bool
 
@@ -73,8 +77,9 @@ def free_text(text: str) -> FreeText:
     plain = " ".join(plain_characters(read).split())
     ends = plain if len(plain) <= 2 * COMPARED_CHARS else plain[:COMPARED_CHARS] + plain[-COMPARED_CHARS:]
     words = Counter(re.findall(r"\w+", plain))
-    names = tuple(dict.fromkeys(name.casefold() for name in _NAME.findall(read)))
-    return FreeText(ends, words, numbers_in(plain), names, len(_NEGATION.findall(plain)), refuses(read))
+    names = frozenset(name.casefold() for name in _NAME.findall(read))
+    capitalised = tuple(dict.fromkeys(word.casefold() for word in _CAPITALISED.findall(read)))
+    return FreeText(ends, words, numbers_in(plain), names, capitalised, len(_NEGATION.findall(plain)), refuses(read))
 
 
 def refuses(text: str) -> bool:
@@ -101,16 +106,17 @@ def contradict(left: FreeText, right: FreeText) -> bool:
 
 def _names_differ(left: FreeText, right: FreeText) -> bool:
     """Each knows a name that the other does not have at all, or they tell the same names in another order."""
-    only_left = [name for name in left.names if name not in right.words]
-    only_right = [name for name in right.names if name not in left.words]
-    shared = set(left.names) & set(right.names)
-    order = [[name for name in text.names if name in shared] for text in (left, right)]
-    return bool(only_left and only_right) or order[0] != order[1]
+    only_left, only_right = left.names - right.words.keys(), right.names - left.words.keys()
+    if only_left and only_right:
+        return True
+    shared = (left.names | right.names) & frozenset(left.capitalised) & frozenset(right.capitalised)
+    order = [[word for word in text.capitalised if word in shared] for text in (left, right)]
+    return order[0] != order[1]
 
 
 def _opposed(left: Counter[str], right: Counter[str]) -> bool:
-    only_right = right.keys() - left.keys()
-    return any(not only_right.isdisjoint(_OPPOSITE_OF.get(word, frozenset())) for word in left.keys() - right.keys())
+    more_right = (right - left).keys()
+    return any(not _OPPOSITE_OF.get(word, frozenset()).isdisjoint(more_right) for word in left - right)
 
 
 def _word_f1(left: FreeText, right: FreeText) -> float:

@@ -1,128 +1,46 @@
-"""Pairs of texts that give the same answer, and pairs that must never be taken for the same."""
+"""The table of pairs in `answer_pairs.toml`, and what it takes to compare them."""
 
 from __future__ import annotations
 
-MUST_AGREE = (
-    ("The answer is 70.", "70"),
-    ("The answer is 70.", "35 + 35 = 70. The answer is 70."),
-    ("12 + 5 = 17. 17 - 3 = 14. The answer is 14.", "12 - 3 = 9. 9 + 5 = 14. The answer is 14."),
-    ("The answer is 70.", "The answer is **70**."),
-    ("The answer is 70", "Answer: 70"),
-    ("The answer is 70.", "The final answer is: 70"),
-    ("The answer is 70.", "Final answer: 70."),
-    ("The answer is 70.", r"So we get \boxed{70}."),
-    ("The answer is 70.", "We add.\n#### 70"),
-    ("The answer is 70.", r"\boxed{ 70 }"),
-    ("The answer is 3. Wait. The answer is 4.", "The answer is 4."),
-    ("The answer is 3, 5, 9.", "3, 5, 9"),
-    ("The answer is 3, 5, 9.", "The answer is 3,5,9."),
-    ("The answer is 3, 5, 9.", "[3, 5, 9]"),
-    ("The answer is [3, 5, 9].", "3, 5 and 9"),
-    ("The answer is 3, 5, and 9.", "3; 5; 9"),
-    ("The answer is 1, 2, 3, 4, 5, 6, 7, 8, 9, 10.", "[1,2,3,4,5,6,7,8,9,10]"),
-    ('{"sum": 17, "difference": 7}', '{"difference":7,"sum":17}'),
-    ('{"sum": 17, "difference": 7}', '```json\n{"sum": 17, "difference": 7}\n```'),
-    ('{"a": 1.0}', '{"a": 1}'),
-    ('{"a": "\\u00e9"}', '{"a": "é"}'),
-    ('[{"b": 2, "a": [1, 2]}]', '[{"a": [1,2], "b": 2}]'),
-    ('{"id": 9007199254740993, "n": 1}', '{"n": 1, "id": 9007199254740993}'),
-    ("The answer is 1,000.", "The answer is 1000."),
-    ("The answer is 1,234,567.", "1234567"),
-    ("The answer is 0.5.", "The answer is 1/2."),
-    ("The answer is 1/2.", "The answer is 2/4."),
-    ("The answer is 1/2.", r"\boxed{\frac{1}{2}}"),
-    ("The answer is ½.", "The answer is 0.5."),
-    ("The answer is 1½.", "The answer is 1 1/2."),
-    ("The answer is 1.50.", "The answer is 1.5."),
-    ("The answer is −5.", "The answer is -5."),
-    ("The answer is +5.", "The answer is 5."),
-    ("The answer is 1e3.", "The answer is 1000."),
-    ("The answer is 12 km.", "The answer is 12 kilometers."),
-    ("The answer is 12km.", r"\boxed{12 \text{ km}}"),
-    ("The answer is 5 apples.", "The answer is 5 apple."),
-    ("The answer is 50%.", "The answer is 50 percent."),
-    ("The answer is $5.", "The answer is 5 dollars."),
-    (r"\boxed{$7$}", "7"),
-    ("The answer is five.", "The answer is 5."),
-    ("The answer is Paris.", "Paris"),
-    ("paris", "PARIS!"),
-    ("The Eiffel Tower", "Eiffel tower."),
-    ("“Paris”", "Paris"),
-    ("B", "(B)"),
-    ("The answer is B.", "Option B"),
-    ("The answer is (b)", r"\boxed{B}"),
-    ("Yes.", "yes"),
-    ("well-known", "well known"),
-    ("ﬁne", "fine"),
-    ("<think>Maybe 3? The answer is 3.</think>The answer is 4.", "The answer is 4."),
-    ("thinking it over </think> 42", "42"),
-    ("The answer is 5, because 2 + 3 = 5.", "The answer is 5."),
-    ("x = 5", "x=5"),
-    ("2 + 3 = 5", "5"),
-    ("Rome, Paris", "Rome and Paris"),
-    (
-        "The cat sat on the mat in the warm afternoon sun and slept until the evening.",
-        "The cat sat on the mat in the warm afternoon sun, and slept until evening.",
-    ),
-    (
-        "Photosynthesis is how plants turn light, water and carbon dioxide into sugar and oxygen.",
-        "Photosynthesis is how plants turn light, carbon dioxide and water into sugar and oxygen.",
-    ),
-)
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
 
-MUST_DIFFER = (
-    ("The answer is 42.", "The answer is 43."),
-    ("The answer is 70.", "The answer is -70."),
-    ("x = 5", "x = -5"),
-    ("x = 5", "y = 5"),
-    ("The answer is 1/2.", "The answer is 2/1."),
-    ("The answer is 3.5.", "The answer is 5.3."),
-    ("The answer is 3.5.", "The answer is 35."),
-    ("The answer is 3.5.", "The answer is 3."),
-    ("The total is 3.5", "5"),
-    ("The answer is 12 km.", "The answer is 12 miles."),
-    ("The answer is 12 km.", "The answer is 12 m."),
-    ("The answer is $5.", "The answer is €5."),
-    ("The answer is 50%.", "The answer is 50."),
-    ("The answer is 1½.", "The answer is 11/2."),
-    ("The answer is 3, 5, 9.", "The answer is 9, 5, 3."),
-    ("The answer is 3, 5, 9.", "The answer is 3, 5."),
-    ("The answer is 3, 5, 9.", "The answer is 359."),
-    ("The answer is 3, 5, 9.", "The answer is 3, 5, -9."),
-    ("The answer is 1,000.", "The answer is 1."),
-    ("The answer is 1,000.", "The answer is 1, 000."),
-    ('{"sum": 17, "difference": 7}', '{"sum": 7, "difference": 17}'),
-    ('{"sum": 17}', '{"sum": "17"}'),
-    ('{"sum": 17}', '{"sum": 17, "difference": 7}'),
-    ('{"a": [1, 2]}', '{"a": [2, 1]}'),
-    ('{"a": null}', '{"a": false}'),
-    ('{"a": 1, "a": 2}', '{"a": 2}'),
-    ('{"id": 9007199254740993}', '{"id": 9007199254740992}'),
-    ('{"answer": 5}', "The answer is 5."),
-    ("The answer is 5.", "The answer is not 5."),
-    ("I don't think the answer is 5.", "The answer is 5."),
-    ("Yes", "No"),
-    ("A", "B"),
-    ("a < b", "a > b"),
-    ("C", "C++"),
-    ("C", "C#"),
-    ("10:30", "1030"),
-    ("3-5", "35"),
-    ("John saw Mary", "Mary saw John"),
-    ("The answer is 4. No, the answer is 5.", "The answer is 4."),
-    ("#### Step 1\nWe add both numbers to find the total of the two.", "1"),
-    ("The answer is 1e3.", "The answer is 13."),
-    ("The answer is 2^3.", "The answer is 23."),
-    (
-        "The bridge was built in 1932 and it is still the longest one in the whole country.",
-        "The bridge was built in 1923 and it is still the longest one in the whole country.",
-    ),
-    (
-        "You should take this medicine together with alcohol if you want to sleep well at night.",
-        "You should not take this medicine together with alcohol if you want to sleep well at night.",
-    ),
-    (
-        "The quick brown fox jumps over the lazy dog while the sun goes down behind the hill.",
-        "A compiler turns source text into machine code after it has checked types and names.",
-    ),
-)
+from swarm.domain.answers import AnswerForm, ToolCall
+
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer", "default": 1}}}
+FORMS = {
+    "": AnswerForm(),
+    "json": AnswerForm("json"),
+    "code": AnswerForm("code"),
+    "tools": AnswerForm("tools", tools={"weather": WEATHER}),
+    "options": AnswerForm(options={"a": "Paris", "b": "Rome", "c": "Oslo"}),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two answers to one request. `calls` holds the tool calls that they make, where they make some."""
+
+    left: str
+    right: str
+    same: bool
+    form: AnswerForm
+    calls: tuple[tuple[ToolCall, ...], tuple[ToolCall, ...]] = ((), ())
+
+    def __str__(self) -> str:
+        return f"{self.left[:40]} | {self.right[:40]}"
+
+
+def pairs() -> tuple[Pair, ...]:
+    rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())["pair"]
+    return tuple(_with_calls(row) if "tool" in row else _plain(row) for row in rows)
+
+
+def _plain(row: dict[str, str]) -> Pair:
+    return Pair(row["left"], row["right"], bool(row["same"]), FORMS[row.get("form", "")])
+
+
+def _with_calls(row: dict[str, str]) -> Pair:
+    left, right = (ToolCall(row["tool"], row[side]) for side in ("left", "right"))
+    return Pair(row["left"], row["right"], bool(row["same"]), FORMS["tools"], ((left,), (right,)))
