@@ -16,7 +16,7 @@ from torch import nn
 from transformers.masking_utils import create_masks_for_generate
 
 from swarm.domain.nodes import BlockSpan
-from swarm.worker.failures import LoadFailure
+from swarm.worker.families.support import CannotBeCut
 
 FIRST_CAPACITY = 256
 """Tokens for which a cache is allocated at first; it doubles as the sequence grows."""
@@ -75,7 +75,10 @@ class Blocks:
         self._rotary_by_type = self._rotary is not None and "layer_type" in _parameters(self._rotary.forward)
         self._layer_types: Sequence[str] = getattr(config, "layer_types", None) or ()
         first = next(iter(layers.values()))
-        self._cache_name = "past_key_values" if "past_key_values" in _parameters(first.forward) else "layer_past"
+        taken = _parameters(first.forward)
+        self._cache_name = "past_key_values" if "past_key_values" in taken else "layer_past"
+        self._position_bias = getattr(base, "build_alibi_tensor", None)
+        self._takes_alibi = "alibi" in taken
         self.device = next(first.parameters()).device
         self.dtype = next(first.parameters()).dtype
         self.cache_bytes_per_token = self._probe()
@@ -91,14 +94,22 @@ class Blocks:
         positions = torch.arange(past, past + tokens, device=self.device).unsqueeze(0)
         masks = create_masks_for_generate(self.config, hidden, None, caches[0], positions)
         rotary = self._rotary_of(hidden, positions)
+        more = self._more(hidden, past + tokens)
         for index, cache in zip(range(span.start, span.end), caches, strict=True):
-            hidden = self._layer(index, hidden, masks, rotary, positions, cache)
+            hidden = self._layer(index, hidden, masks, rotary, positions, cache, more)
         for cache in caches:
             cache.past += tokens
         return hidden
 
     def _layer(
-        self, index: int, hidden: torch.Tensor, masks: Any, rotary: Any, positions: torch.Tensor, cache: LayerCache
+        self,
+        index: int,
+        hidden: torch.Tensor,
+        masks: Any,
+        rotary: Any,
+        positions: torch.Tensor,
+        cache: LayerCache,
+        more: dict[str, Any],
     ) -> torch.Tensor:
         kind = self._layer_types[index] if self._layer_types else None
         made = self.layers[index](
@@ -108,9 +119,19 @@ class Blocks:
             position_embeddings=rotary[kind] if isinstance(rotary, dict) else rotary,
             use_cache=True,
             **{self._cache_name: cache},
+            **more,
         )
         result: torch.Tensor = made[0] if isinstance(made, tuple) else made
         return result
+
+    def _more(self, hidden: torch.Tensor, keys: int) -> dict[str, Any]:
+        """What the layers of BLOOM and Falcon ask for besides: biases by the position of each of `keys` keys."""
+        if not self._takes_alibi:
+            return {}
+        if self._position_bias is None:
+            return {"alibi": None}
+        seen = torch.ones(hidden.shape[0], keys, device=hidden.device)
+        return {"alibi": self._position_bias(seen, self.config.num_attention_heads, dtype=hidden.dtype)}
 
     def _rotary_of(self, hidden: torch.Tensor, positions: torch.Tensor) -> Any:
         if self._rotary is None:
@@ -120,25 +141,21 @@ class Blocks:
         return self._rotary(hidden, positions)
 
     def _probe(self) -> int:
-        """Runs one token through every layer: bytes of cache a token. `LoadFailure` where a layer keeps other state."""
+        """Runs one token through every layer: bytes of cache a token. `CannotBeCut` where a layer keeps other state."""
         sizes = 0
         hidden = torch.zeros(1, 1, self.config.hidden_size, dtype=self.dtype, device=self.device)
         for index in self.layers:
             cache = LayerCache(1)
             try:
                 self.forward(hidden, BlockSpan(index, index + 1), [cache])
+            except AttributeError as error:
+                raise CannotBeCut(f"layer {index} asks its cache for more than keys and values ({error})") from error
             except Exception as error:
-                raise LoadFailure(
-                    _unsupported(self.config, f"layer {index} does not run by itself: {error}")
-                ) from error
+                raise CannotBeCut(f"layer {index} does not run by itself: {error}") from error
             if cache.updates != 1 or cache.keys is None or cache.values is None:
-                raise LoadFailure(_unsupported(self.config, f"layer {index} keeps state beside keys and values"))
+                raise CannotBeCut(f"layer {index} keeps other state than keys and values")
             sizes += (cache.keys.numel() + cache.values.numel()) * cache.keys.element_size()
         return sizes
-
-
-def _unsupported(config: Any, reason: str) -> str:
-    return f"Models of the type {config.model_type} cannot be split into blocks ({reason}); use --engine local"
 
 
 def _parameters(function: Any) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -21,7 +22,7 @@ from swarm.domain.weights import FileRange
 from swarm.worker.failures import LoadFailure
 from swarm.worker.families.tensor_places import ranges_of, read_header
 
-LAYER_OF_TENSOR = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
+LAYER_OF_TENSOR = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 """Finds the decoder layer in a tensor's name: `model.layers.3.mlp…`, `transformer.h.3.attn…`."""
 SAMPLE_BYTES = 65536
 SAMPLES = 16
@@ -58,16 +59,18 @@ class Checkpoint:
         named = getattr(self.config, "dtype", None) or getattr(self.config, "torch_dtype", None)
         return named if isinstance(named, torch.dtype) else getattr(torch, str(named or "float32"))
 
-    def read(self, layers: Collection[int]) -> dict[str, torch.Tensor]:
-        """The tensors of these layers and of the ends; only their bytes are read."""
+    @contextlib.contextmanager
+    def slices(self, layers: Collection[int]) -> Iterator[dict[str, Any]]:
+        """The tensors of these layers and of the ends, as safetensors' slices: each is read when it is indexed."""
         wanted = [name for name in self.file_of if (layer := layer_of(name)) is None or layer in layers]
         if self.fetch is not None:
             self.fetch(ranges_of(wanted, self.file_of))
-        tensors: dict[str, torch.Tensor] = {}
-        for file in sorted({self.file_of[name] for name in wanted}):
-            with safe_open(file, framework="pt") as opened:
-                tensors.update({name: opened.get_tensor(name) for name in wanted if self.file_of[name] == file})
-        return tensors
+        with contextlib.ExitStack() as held:
+            opened = {
+                file: held.enter_context(safe_open(file, framework="pt"))
+                for file in sorted({self.file_of[name] for name in wanted})
+            }
+            yield {name: opened[self.file_of[name]].get_slice(name) for name in wanted}
 
 
 def layer_of(tensor_name: str) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +15,9 @@ from swarm.domain.nodes import BlockSpan
 from swarm.worker.failures import LoadFailure
 from swarm.worker.families.blocks import Blocks
 from swarm.worker.families.checkpoint import Checkpoint
-
-LAYER_LISTS = ("layers", "h")
-"""What families call the list of their decoder layers."""
+from swarm.worker.families.comparison import compare_with_family
+from swarm.worker.families.layout import Layout, RemoteLayer, base_of, layers_path, layout_of, with_layers
+from swarm.worker.families.support import CannotBeCut, refusal, why_not_cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,54 +31,74 @@ class LoadedModel:
     whole: bool
     end_tokens: frozenset[int]
     """Tokens at which an answer ends."""
+    layout: Layout | None
+    """None where the model cannot be cut."""
+    not_cut: str
+    """Why it cannot be, and what to do; empty where it can."""
 
     def with_remote_layers(self, run: Callable[[torch.Tensor], torch.Tensor]) -> Any:
         """The same embedding, norm and head around one stand-in layer that hands hidden states to `run`.
 
-        Nothing is copied but the shells of three modules, so that this is cheap enough for every request."""
-        causal, (base_name, base) = copy.copy(self.causal), _base_of(self.causal)
-        shell = copy.copy(base)
-        shell._modules = {**base._modules, _layers_name(base): nn.ModuleList([RemoteLayer(run)])}
-        causal._modules = {**self.causal._modules, base_name: shell}
-        return causal
-
-
-class RemoteLayer(nn.Module):
-    """Stands in a family's model for all of its decoder layers."""
-
-    def __init__(self, run: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self._run = run
-
-    def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-        return self._run(hidden).to(hidden.device, hidden.dtype)
+        Cheap enough for every request. Raises `LoadFailure` where the model cannot be cut."""
+        if self.layout is None:
+            raise LoadFailure(self.not_cut)
+        return with_layers(self.causal, self.layout.path, [RemoteLayer(run, self.layout.form)])
 
 
 def load_model(checkpoint: Checkpoint, span: BlockSpan | None, device: str, dtype: torch.dtype) -> LoadedModel:
-    """Loads the ends and the layers of `span` (None: no layer at all). Raises `LoadFailure`."""
+    """Loads the ends and the layers of `span` (None: no layer at all). Raises `LoadFailure`.
+
+    A model that cannot be cut is loaded all the same where `span` is all of it, without `blocks`."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     layers = range(span.start, span.end) if span else range(0)
+    whole = len(layers) == checkpoint.info.layers
+    reason = why_not_cut(checkpoint.config)
+    if reason and not whole:
+        raise LoadFailure(refusal(checkpoint.config, reason))
+    causal = _causal(checkpoint, None if whole else frozenset(layers), dtype).to(device).eval()
+    layout, blocks = None, None
+    try:
+        if reason:
+            raise CannotBeCut(reason)
+        layout = layout_of(causal)
+        blocks = _blocks(causal, layout, layers) if layers else None
+    except CannotBeCut as error:
+        reason, layout = refusal(checkpoint.config, str(error)), None
+        if not whole:
+            raise LoadFailure(reason) from error
+    tokenizer = _tokenizer(checkpoint)
+    ends = _end_tokens(checkpoint, tokenizer)
+    return LoadedModel(checkpoint, tokenizer, causal, blocks, whole, ends, layout, reason)
+
+
+def _causal(checkpoint: Checkpoint, only: frozenset[int] | None, dtype: torch.dtype) -> Any:
+    """The family's causal model with its weights; with the layers `only` where that is set."""
     family = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(checkpoint.config), None)
     if family is None:
         raise LoadFailure(
             f"{checkpoint.config.model_type} is not a decoder-only language model that transformers knows"
         )
-    stripped = _with_layers_only(family, frozenset(layers))
+    built = family if only is None else _with_layers_only(family, only)
     try:
-        causal = stripped.from_pretrained(
-            None, config=checkpoint.config, state_dict=checkpoint.read(layers), dtype=dtype
-        )
+        with checkpoint.slices(range(checkpoint.info.layers) if only is None else only) as slices:
+            causal, found = built.from_pretrained(
+                None, config=checkpoint.config, state_dict=slices, dtype=dtype, output_loading_info=True
+            )
     except (RuntimeError, ValueError, OSError) as error:
         raise LoadFailure(f"The weights of {checkpoint.info.id} do not load: {error}") from error
-    causal = causal.to(device).eval()
-    base = _base_of(causal)[1]
-    kept = dict(zip(layers, getattr(base, _layers_name(base)), strict=True))
-    whole = len(kept) == checkpoint.info.layers
+    if lacking := sorted(found["missing_keys"]):
+        # transformers would go on with random numbers in their place.
+        raise LoadFailure(f"The checkpoint of {checkpoint.info.id} lacks {len(lacking)} tensors, such as {lacking[0]}")
+    return causal
+
+
+def _blocks(causal: Any, layout: Layout, layers: range) -> Blocks:
+    kept = dict(zip(layers, causal.get_submodule(".".join(layout.path)), strict=True))
     # Of the built model, not of the checkpoint: only the former names the attention that masks are made for.
-    blocks = Blocks(base, causal.config, kept) if kept else None
-    tokenizer = _tokenizer(checkpoint)
-    return LoadedModel(checkpoint, tokenizer, causal, blocks, whole, _end_tokens(checkpoint, tokenizer))
+    blocks = Blocks(base_of(causal, layout.path), causal.config, kept)
+    compare_with_family(causal, layout, blocks)
+    return blocks
 
 
 def _with_layers_only(family: type[Any], layers: frozenset[int]) -> type[Any]:
@@ -89,11 +108,9 @@ def _with_layers_only(family: type[Any], layers: frozenset[int]) -> type[Any]:
 
     def __init__(self: Any, config: Any, *arguments: Any, **named: Any) -> None:
         family.__init__(self, config, *arguments, **named)
-        base = _base_of(self)[1]
-        name = _layers_name(base)
-        every = getattr(base, name)
-        if len(layers) < len(every):
-            setattr(base, name, _Numbered({index: every[index] for index in sorted(layers)}))
+        path = layers_path(self)
+        every = self.get_submodule(".".join(path))
+        setattr(base_of(self, path), path[-1], _Numbered({index: every[index] for index in sorted(layers)}))
 
     return type(family.__name__, (family,), {"__init__": __init__, "__module__": family.__module__})
 
@@ -105,18 +122,6 @@ class _Numbered(nn.ModuleList):
         super().__init__()
         for index, layer in layers.items():
             self.add_module(str(index), layer)
-
-
-def _base_of(causal: Any) -> tuple[str, nn.Module]:
-    name = causal.base_model_prefix
-    base = getattr(causal, name, None)
-    if base is None or not any(hasattr(base, layers) for layers in LAYER_LISTS):
-        raise LoadFailure(f"{type(causal).__name__} keeps its decoder layers where this version does not look for them")
-    return name, base
-
-
-def _layers_name(base: nn.Module) -> str:
-    return next(name for name in LAYER_LISTS if hasattr(base, name))
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:

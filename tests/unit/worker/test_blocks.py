@@ -86,9 +86,9 @@ def test_two_halves_give_the_logits_of_the_whole(folder: Path) -> None:
 
 def test_only_the_tensors_of_the_wanted_layers_are_read(folder: Path) -> None:
     checkpoint = open_checkpoint(str(folder), "tiny")
-    names = checkpoint.read([1])
-    assert {layer_of(name) for name in names} == {1, None}
-    assert len(names) < len(checkpoint.file_of)
+    with checkpoint.slices([1]) as slices:
+        assert {layer_of(name) for name in slices} == {1, None}
+        assert len(slices) < len(checkpoint.file_of)
 
 
 def test_the_digest_names_the_weights_and_not_the_folder(folder: Path, tmp_path: Path) -> None:
