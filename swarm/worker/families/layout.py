@@ -41,14 +41,14 @@ class RemoteLayer(nn.Module):
 
 def layers_path(causal: nn.Module) -> tuple[str, ...]:
     """The attributes that lead to the list of decoder layers, `("model", "layers")`; the outermost such list."""
-    found: list[list[str]] = [
-        name.split(".")
+    found = [
+        name
         for name, module in causal.named_modules()
         if isinstance(module, nn.ModuleList) and name.rpartition(".")[2] in LAYER_LISTS
     ]
     if not found:
         raise CannotBeCut(f"{type(causal).__name__} keeps its decoder layers where this version does not look for them")
-    return tuple(min(found, key=lambda parts: len(parts)))
+    return tuple(min(found, key=lambda name: name.count(".")).split("."))
 
 
 def base_of(causal: nn.Module, path: Sequence[str]) -> nn.Module:
