@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 
 import torch
@@ -105,6 +106,8 @@ class Service:
             plan = plan.placed(self._chain.place(plan.count))
         self._send(Loading(f"reading the weights of {command.model_id}", 0.3))
         self._model = load_model(checkpoint, plan.load, self._hardware.device, dtype)
+        if self._model.not_cut:
+            plan = _alone(plan, command, self._model.not_cut)
         joins = command.chain_host and (plan.serve or not self._model.whole or command.engine == "chain")
         if not joins and not self._model.whole:
             raise LoadFailure("Only a part of the model is here and the chain is switched off; set --engine local")
@@ -189,6 +192,13 @@ class Service:
         if model.whole and self._command.engine != "chain":
             return LocalStepper(model)
         return ChainStepper(model, self._chain.session(model.blocks, max_tokens, cancelled.is_set))
+
+
+def _alone(plan: LoadPlan, command: LoadModel, not_cut: str) -> LoadPlan:
+    """The plan of a whole model whose blocks cannot be served. Raises `LoadFailure` where they were asked for."""
+    if command.engine == "chain" or (command.engine == "auto" and command.blocks not in ("auto", "none")):
+        raise LoadFailure(not_cut)
+    return replace(plan, serve=None, why=f"The whole model answers here and nobody else can use it. {not_cut}")
 
 
 def _failure(request: str, error: Exception) -> GenerationFailed:

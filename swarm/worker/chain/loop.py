@@ -33,6 +33,8 @@ class ChainLoop:
             self.call(_cancel_others(), 5)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
+        if not self._thread.is_alive():
+            self.loop.close()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Starts `work` on the loop; from any other thread."""

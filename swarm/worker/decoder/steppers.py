@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
-from transformers import DynamicCache
 
 from swarm.worker.families.model import LoadedModel
+from swarm.worker.families.plain import PlainSequence
 
 if TYPE_CHECKING:
     from swarm.worker.chain.session import ChainSession
@@ -41,21 +41,16 @@ class LocalStepper:
     servers: tuple[str, ...] = ()
 
     def __init__(self, model: LoadedModel) -> None:
-        self._causal = model.causal
-        self._cache = DynamicCache(config=model.checkpoint.config)
+        self._sequence = PlainSequence(model.causal)
 
     def __enter__(self) -> LocalStepper:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        del self._cache
+        del self._sequence
 
-    @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> torch.Tensor:
-        inputs = torch.tensor([ids], device=self._causal.device)
-        made = self._causal(input_ids=inputs, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-        logits: torch.Tensor = made.logits[0, -1]
-        return logits
+        return self._sequence.step(ids)
 
 
 class ChainStepper:

@@ -1,0 +1,33 @@
+"""One sequence in a whole model by the family's own forward, with whatever the family keeps between its tokens."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+STATE_NAMES = ("past_key_values", "cache_params", "state")
+"""What families call it, as arguments and in what they return: attention, Mamba, RWKV."""
+
+
+class PlainSequence:
+    """Works for every causal model of transformers, also for those that cannot be cut into blocks."""
+
+    def __init__(self, causal: Any) -> None:
+        self._causal = causal
+        taken = inspect.signature(causal.forward).parameters
+        self._name = next((name for name in STATE_NAMES if name in taken), STATE_NAMES[0])
+        self._limit = {"logits_to_keep": 1} if "logits_to_keep" in taken else {}
+        self._state = DynamicCache(config=causal.config) if causal._supports_default_dynamic_cache() else None
+
+    @torch.inference_mode()
+    def step(self, ids: Sequence[int]) -> torch.Tensor:
+        """Adds these tokens; the [vocabulary] logits that follow the last of them."""
+        inputs = torch.tensor([ids], device=self._causal.device)
+        made = self._causal(input_ids=inputs, use_cache=True, **{self._name: self._state}, **self._limit)
+        self._state = made[self._name]
+        logits: torch.Tensor = made.logits[0, -1]
+        return logits

@@ -1,0 +1,162 @@
+"""Every family over two nodes: the plain model's logits and text, with blocks served over libp2p on loopback."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from swarm.domain.nodes import BlockSpan
+from swarm.wire.worker_messages import LoadModel
+from swarm.worker.chain_door import ChainDoor
+from swarm.worker.decoder.steppers import ChainStepper
+from swarm.worker.failures import BlocksMissing
+from swarm.worker.families.blocks import Blocks
+from swarm.worker.families.checkpoint import open_checkpoint
+from swarm.worker.families.model import LoadedModel, load_model
+from tests.fakes.tiny_checkpoints import CUT, LAYERS, VOCABULARY, write_checkpoint
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # in hivemind and torch, at import
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+HALVES = (BlockSpan(0, LAYERS // 2), BlockSpan(LAYERS // 2, LAYERS))
+NAMES = ("first", "last")
+Where = tuple[str, torch.dtype]
+ON_CPU: Where = ("cpu", torch.float32)
+FORMING_S = 60.0
+PROMPT = torch.randint(3, VOCABULARY, (30,), generator=torch.Generator().manual_seed(1)).tolist()
+PIECES = (PROMPT[:17], PROMPT[17:])
+STEPS = 30
+MAX_TOKENS = 64
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_ours_blocks_the_loop() -> None:
+    """Takes the place of the guard: a worker's loop may block, it serves nobody but the chain."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Shelf:
+    """Blocks that a node serves, exchanged between tests, so that two nodes form one chain once for all families."""
+
+    def __init__(self, first: Blocks) -> None:
+        self.blocks = first
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.blocks, name)
+
+
+@dataclass
+class Pair:
+    """Two nodes that know each other; the client is the first."""
+
+    first: ChainDoor
+    shelf: Shelf
+    """Of the last one."""
+
+    def session(self, own: Blocks) -> Any:
+        return self.first.session(own, MAX_TOKENS, lambda: False)
+
+
+def load(folder: Path, span: BlockSpan, where: Where) -> LoadedModel:
+    return load_model(open_checkpoint(str(folder), "tiny"), span, *where)
+
+
+def open_door(held: contextlib.ExitStack, folder: Path, name: str, model: LoadedModel) -> ChainDoor:
+    door = ChainDoor(lambda _: None, lambda: None)
+    held.callback(door.close)
+    command = LoadModel(
+        path=str(folder),
+        model_id="tiny",
+        blocks="auto",
+        engine="chain",
+        slots=1,
+        threads=1,
+        chain_host="127.0.0.1",
+        chain_port=0,
+        identity_path=str(folder / f"{name}.key"),
+        node=name,
+    )
+    door.open(command, model.checkpoint.info)
+    return door
+
+
+@contextlib.contextmanager
+def two_nodes(folder: Path, where: Where = ON_CPU) -> Iterator[Pair]:
+    write_checkpoint(folder, "llama", CUT["llama"])
+    models = [load(folder, span, where) for span in HALVES]
+    with contextlib.ExitStack() as held:
+        first, last = (open_door(held, folder, name, model) for name, model in zip(NAMES, models, strict=True))
+        shelf = Shelf(models[1].blocks)
+        first.serve(models[0].blocks, HALVES[0], 2**28, 256)
+        last.serve(shelf, HALVES[1], 2**28, 256)
+        first.introduce(last.addresses)
+        pair = Pair(first, shelf)
+        wait_until_whole(pair, models[0].blocks)
+        yield pair
+
+
+def wait_until_whole(pair: Pair, own: Blocks) -> None:
+    deadline = time.monotonic() + FORMING_S
+    while True:
+        try:
+            with pair.session(own):
+                return
+        except BlocksMissing:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with two_nodes(tmp_path_factory.mktemp("pair")) as opened:
+        yield opened
+
+
+def greedy(stepper: Any) -> tuple[list[int], torch.Tensor]:
+    """Tokens after the prompt in two pieces, and the logits [1 + 30, vocabulary] that they were chosen by."""
+    for piece in PIECES:
+        logits = [stepper.step(piece)]
+    tokens = []
+    for _ in range(STEPS):
+        tokens.append(int(logits[-1].argmax()))
+        logits.append(stepper.step(tokens[-1:]))
+    return tokens, torch.stack(logits).float().cpu()
+
+
+@torch.inference_mode()
+def plain_logits(plain: Any, tokens: list[int]) -> torch.Tensor:
+    """The same logits from the plain model, all at once: the sequence is the same where the text is."""
+    logits = plain(input_ids=torch.tensor([PROMPT + tokens], device=plain.device), use_cache=False).logits
+    return logits[0, len(PROMPT) - 1 :].float().cpu()
+
+
+def over_two_nodes(pair: Pair, folder: Path, where: Where = ON_CPU) -> tuple[list[int], torch.Tensor]:
+    first, last = (load(folder, span, where) for span in HALVES)
+    pair.shelf.blocks = last.blocks
+    with ChainStepper(first, pair.session(first.blocks)) as stepper:
+        assert stepper.servers == ("last",)
+        return greedy(stepper)
+
+
+@pytest.mark.parametrize("family", CUT)
+def test_two_nodes_give_the_logits_and_the_text_of_the_plain_model(pair: Pair, family: str, tmp_path: Path) -> None:
+    plain = write_checkpoint(tmp_path, family, CUT[family])
+    tokens, logits = over_two_nodes(pair, tmp_path)
+    expected = plain_logits(plain, tokens)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
+    assert tokens == expected[:-1].argmax(-1).tolist()
