@@ -58,17 +58,21 @@ class Answer:
     """One choice, as far as it has come."""
 
     texts: list[str] = field(default_factory=list)
+    token_ids: list[int] = field(default_factory=list)
     last: TextDelta | None = None
 
     def add(self, delta: TextDelta) -> None:
         self.texts.append(delta.text)
+        self.token_ids += delta.token_ids
         if delta.finish_reason is not None:
             self.last = delta
 
 
-def whole_reply(head: ReplyHead, answers: Sequence[Answer]) -> dict[str, Any]:
+def whole_reply(head: ReplyHead, answers: Sequence[Answer], *, token_ids: bool = False) -> dict[str, Any]:
     """The whole answer. With several choices each has its own `swarm`, and the top level the first one's."""
     choices = [_whole_choice(head.form, index, answer, len(answers) > 1) for index, answer in enumerate(answers)]
+    if token_ids:
+        choices = [{**choice, "token_ids": answer.token_ids} for choice, answer in zip(choices, answers, strict=True)]
     last = [answer.last for answer in answers if answer.last is not None]
     usage = usage_body([delta.usage for delta in last if delta.usage is not None], head.choices_per_prompt)
     return head.body(head.form.whole, choices, usage=usage, **_swarm(last[0].provenance if last else None))
@@ -90,6 +94,7 @@ class ChunkedReply:
 
     head: ReplyHead
     include_usage: bool
+    token_ids: bool = False
     _begun: set[int] = field(default_factory=set)
     _usages: list[Usage] = field(default_factory=list)
 
@@ -99,12 +104,13 @@ class ChunkedReply:
             self._begun.add(index)
             yield self._chunk(index, {"delta": {"role": "assistant", "content": ""}})
         if delta.text:
-            yield self._chunk(index, self._said(delta.text))
+            yield self._chunk(index, {**self._said(delta.text), **self._ids(delta)})
         if delta.usage is not None:
             self._usages.append(delta.usage)
         if delta.finish_reason is not None:
             ending: dict[str, Any] = {"delta": {}} if self.head.form is CHAT else {"text": ""}
-            yield self._chunk(index, ending, delta.finish_reason, **_swarm(delta.provenance))
+            ids = {} if delta.text else self._ids(delta)
+            yield self._chunk(index, {**ending, **ids}, delta.finish_reason, **_swarm(delta.provenance))
 
     def closing(self) -> Iterator[dict[str, Any]]:
         if self.include_usage:
@@ -112,6 +118,9 @@ class ChunkedReply:
 
     def _said(self, text: str) -> dict[str, Any]:
         return {"delta": {"content": text}} if self.head.form is CHAT else {"text": text}
+
+    def _ids(self, delta: TextDelta) -> dict[str, Any]:
+        return {"token_ids": delta.token_ids} if self.token_ids else {}
 
     def _chunk(
         self, index: int, said: dict[str, Any], finish_reason: FinishReason | None = None, **more: Any

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from swarm.api.fields import Fields
 from swarm.api.unsupported import refuse_unsupported
 from swarm.domain.errors import RequestError
-from swarm.domain.generation import ChatMessage, GenerationRequest, Sampling
+from swarm.domain.generation import ChatMessage, GenerationRequest, Resume, Sampling
 from swarm.domain.ids import RequestId, Role, StrategyName
 
 MAX_CHOICES = 16
@@ -28,6 +28,8 @@ class Ask:
     requests: tuple[GenerationRequest, ...]
     stream: bool
     include_usage: bool
+    token_ids: bool
+    """Each piece comes with the ids of its tokens, as vLLM gives them."""
     choices_per_prompt: int
 
     @property
@@ -88,10 +90,12 @@ def _parse(body: Fields, prompts: tuple[Prompt, ...], max_tokens: int | None, de
         model=body.text("model") or None,
         strategy=strategy,
         alone=alone,
+        resume=_resume(body, alone=alone and count * len(prompts) == 1),
     )
     stream = body.flag("stream") or False
     requests = tuple(_choices(first, prompts, count))
-    return Ask(requests, stream, _include_usage(body, stream), count)
+    token_ids = body.flag("return_token_ids") or False
+    return Ask(requests, stream, _include_usage(body, stream), token_ids, count)
 
 
 def _choices(first: GenerationRequest, prompts: tuple[Prompt, ...], count: int) -> list[GenerationRequest]:
@@ -121,6 +125,20 @@ def _federation(body: Fields, defaults: Defaults) -> tuple[StrategyName | None, 
     if federation and strategy is None:
         strategy = defaults.strategy
     return strategy, defaults.alone or federation is False
+
+
+def _resume(body: Fields, *, alone: bool) -> Resume | None:
+    """Of an answer that another node began; for a single answer of this node alone."""
+    options = body.object("swarm")
+    told = options.object("resume") if options else None
+    if told is None:
+        return None
+    if not alone:
+        raise Fields(body.values, "swarm.").refuse("resume", "is for one answer of one node.")
+    tokens = told.get("tokens")
+    if not isinstance(tokens, list) or not all(isinstance(token, int) and token >= 0 for token in tokens):
+        raise told.refuse("tokens", "must be a list of token ids.")
+    return Resume(tuple(tokens), told.text("model_digest") or "")
 
 
 def _strategy(options: Fields) -> StrategyName | None:

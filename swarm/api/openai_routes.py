@@ -99,14 +99,14 @@ class OpenAiRoutes:
             if piece is not None:
                 watch.saw(piece.delta)
                 answers[piece.index].add(piece.delta)
-        return json_reply(whole_reply(head, answers))
+        return json_reply(whole_reply(head, answers, token_ids=ask.token_ids))
 
     async def _stream(
         self, request: web.Request, ask: Ask, head: ReplyHead, choices: Choices, watch: RequestWatch
     ) -> web.StreamResponse:
         events = EventStream(request)
         try:
-            await self._send_pieces(events, ChunkedReply(head, ask.include_usage), choices, watch)
+            await self._send_pieces(events, ChunkedReply(head, ask.include_usage, ask.token_ids), choices, watch)
         except ReaderGone:
             raise
         except Exception as error:

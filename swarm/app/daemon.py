@@ -21,7 +21,7 @@ from swarm.app.this_node import Identity, advert_of, chain_addresses_of, status_
 from swarm.config.settings import Settings
 from swarm.discovery.service import SwarmDiscovery
 from swarm.discovery.static_peers import static_endpoints
-from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft
+from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft, PeerSuspected
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Advert, Endpoint, NodeStatus, PeerInfo
 from swarm.engine.engine import Engine, EnginePlace
@@ -105,7 +105,7 @@ class Daemon:
         this = ThisNode(self._answering, votes.votes, self.status)
         peers = self._membership.peers
         federation = FederatedSwarm(this, peers, self._link, settings.federation, clock)
-        router = Router(this, peers, self._link, federation, settings.federation)
+        router = Router(this, peers, self._link, federation, settings.federation, clock)
         services = ApiServices(
             answers=router,
             votes=votes.votes,
@@ -219,6 +219,8 @@ class Daemon:
         match event:
             case PeerJoined(peer) | PeerChanged(peer) if peer.status and self._shares_model(peer.status):
                 self._know_chain_of(peer.node, chain_addresses_of(peer))
+            case PeerSuspected(peer):
+                self._engine.suspect(self._chain_addresses.get(peer.node, ()))
             case PeerLeft(peer, _):
                 self._link.forget(peer.node)
                 self._know_chain_of(peer.node, ())

@@ -30,6 +30,16 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """An answer that another node began: the same request, model and seed go on exactly where it broke off."""
+
+    tokens: tuple[int, ...]
+    """Ids of the completion's tokens whose text was sent already."""
+    model_digest: str
+    """Of the model that made them; another one's ids mean something else."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One answer to one prompt: a conversation for the model's chat template, or raw text to continue."""
 
@@ -45,6 +55,8 @@ class GenerationRequest:
     alone: bool = False
     """No fan-out: this node answers by itself, or by the chain that it is part of. Set on every request that a peer
     forwards, so that no request travels in circles."""
+    resume: Resume | None = None
+    """Set where an answer goes on: the pieces begin behind these tokens, and the usage counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,8 @@ class TextDelta:
     """Completion tokens that this piece stands for."""
     logprob_sum: float = 0.0
     """Sum of those tokens' natural-log probabilities at temperature 1."""
+    token_ids: tuple[int, ...] = ()
+    """Their ids, where they are known; with those of all pieces before, an answer can go on elsewhere."""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     provenance: Provenance | None = None

@@ -30,6 +30,7 @@ from swarm.wire.worker_messages import (
     LoadModel,
     NeedWeights,
     Ping,
+    Suspect,
     WeightsReady,
 )
 
@@ -76,6 +77,7 @@ class Engine:
         self._answers: dict[str, asyncio.Queue[Answer]] = {}
         self._introduced: dict[str, None] = {}
         self._needs = asyncio.Queue[NeedWeights]()
+        self._suspects: set[str] = set()
         self._heard = 0.0
         self.state = EngineState()
 
@@ -218,8 +220,9 @@ class Engine:
 
     def introduce(self, addresses: Sequence[str]) -> None:
         """Nodes whose blocks may be used; kept for a worker that is started later."""
-        new = tuple(address for address in addresses if address not in self._introduced)
+        new = tuple(address for address in addresses if address not in self._introduced or address in self._suspects)
         self._introduced.update(dict.fromkeys(new))
+        self._suspects.difference_update(new)
         if new and self._worker:
             self._worker.send(Introduce(new))
 
@@ -227,8 +230,15 @@ class Engine:
         """Nodes that are gone."""
         for address in addresses:
             self._introduced.pop(address, None)
+            self._suspects.discard(address)
         if addresses and self._worker:
             self._worker.send(Forget(tuple(addresses)))
+
+    def suspect(self, addresses: Sequence[str]) -> None:
+        """Nodes that missed a probe; until they are introduced again."""
+        self._suspects.update(addresses)
+        if addresses and self._worker:
+            self._worker.send(Suspect(tuple(addresses)))
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -237,9 +247,12 @@ class Engine:
         worker = self._worker
         if worker is None or self.state.state != "ready":
             raise Unavailable(self.state.why_not())
+        resume = request.resume
+        if resume and (self.state.model is None or self.state.model.digest != resume.model_digest):
+            raise Unavailable("This node serves another model than the one that began the answer")
         number = str(next(self._numbers))
         answers = self._answers[number] = asyncio.Queue()
-        worker.send(Generate(number, request.prompt, request.sampling))
+        worker.send(Generate(number, request.prompt, request.sampling, resume.tokens if resume else ()))
         finished = False
         try:
             while not finished:
@@ -255,11 +268,12 @@ class Engine:
         if isinstance(answer, GenerationFailed):
             raise _error(answer)
         if answer.finish_reason is None:
-            return TextDelta(answer.text, answer.tokens, answer.logprob_sum)
+            return TextDelta(answer.text, answer.tokens, answer.logprob_sum, answer.token_ids)
         return TextDelta(
             answer.text,
             answer.tokens,
             answer.logprob_sum,
+            answer.token_ids,
             answer.finish_reason,
             Usage(answer.prompt_tokens, answer.completion_tokens),
             self._provenance(answer),

@@ -1,4 +1,4 @@
-"""The one source of text that the API asks: it decides where a request runs."""
+"""The one source of text that the API asks: it decides where a request runs, and where it goes on."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from swarm.domain.errors import SwarmError
+from swarm.domain.errors import BackendError, SwarmError
 from swarm.domain.generation import GenerationRequest, TextDelta
-from swarm.domain.nodes import PeerInfo
+from swarm.domain.nodes import ModelInfo, PeerInfo
 from swarm.federation.failures import common_failure
+from swarm.federation.going_on import Sent, with_seed
 from swarm.federation.routes import Route, check_model, nobody_can_answer, plan_routes
 from swarm.federation.settings import FederationSettings
 from swarm.federation.swarm import FederatedSwarm
 from swarm.federation.voters import ThisNode
+from swarm.ports.clock import Clock
 from swarm.ports.peer_link import PeerLink
 from swarm.ports.text_source import TextSource
 
 logger = logging.getLogger(__name__)
 
+LOOK_EVERY_S = 0.25
+"""While an answer waits for somebody who goes on with it."""
+
 
 class Router:
-    """A `TextSource`: alone, by a vote, here, or at a peer, with another try for as long as no text was sent."""
+    """A `TextSource`: alone, by a vote, here, or at a peer. What a node leaves is finished by another."""
 
     def __init__(
         self,
@@ -31,9 +36,10 @@ class Router:
         link: PeerLink,
         federation: FederatedSwarm,
         settings: FederationSettings,
+        clock: Clock,
     ) -> None:
         self._this, self._peers, self._link = this, peers, link
-        self._federation, self._settings = federation, settings
+        self._federation, self._settings, self._clock = federation, settings, clock
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """Raises `RequestError` for a model that nobody has, and `Unavailable` with what is missing."""
@@ -49,7 +55,7 @@ class Router:
         routes = plan_routes(request, status, peers)
         if not routes:
             raise nobody_can_answer(request, status, peers)
-        return self._first_that_starts(request, routes)
+        return self._answer(with_seed(replace(request, strategy=None)), routes)
 
     def _wants_vote(self, request: GenerationRequest) -> bool:
         return self._settings.enabled or request.strategy is not None
@@ -58,24 +64,65 @@ class Router:
         voters = self._federation.voters(request)
         return any(voter.peer is not None for voter in voters) or (len(voters) == 1 and self._settings.instances > 1)
 
-    async def _first_that_starts(
-        self, request: GenerationRequest, routes: tuple[Route, ...]
-    ) -> AsyncGenerator[TextDelta, None]:
+    async def _answer(self, request: GenerationRequest, routes: tuple[Route, ...]) -> AsyncGenerator[TextDelta, None]:
+        """By the first route that begins; then on by others where it fails."""
         failures: dict[str, SwarmError] = {}
+        sent = Sent()
         for route in routes:
-            began = False
             try:
-                async with aclosing(self._source(route).stream(replace(request, strategy=None, alone=True))) as deltas:
+                async with aclosing(self._along(route, request, sent)) as deltas:
                     async for delta in deltas:
-                        began = True
                         yield delta
                 return
             except SwarmError as error:
-                if began:
-                    raise
+                if sent.began:
+                    failed, why = route, error
+                    break
                 failures[self._name(route)] = error
                 logger.info("route failed before the first token", extra={"fields": _fields(request, route, error)})
-        raise common_failure(failures)
+        else:
+            raise common_failure(failures)
+        async with aclosing(self._go_on(request, sent, failed, why)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def _go_on(
+        self, request: GenerationRequest, sent: Sent, failed: Route, error: SwarmError
+    ) -> AsyncGenerator[TextDelta, None]:
+        """The rest of an answer, by whoever can; by this node when it is back, where there is nobody else."""
+        while True:
+            sent.failed(self._this.status().node if failed is None else failed.node, error, self._clock.now())
+            logger.warning("an answer broke off", extra={"fields": _fields(request, failed, error)})
+            failed = await self._wait_for_route(request, sent, error)
+            try:
+                async with aclosing(self._along(failed, sent.rest_of(request), sent)) as deltas:
+                    async for delta in deltas:
+                        yield delta
+                return
+            except SwarmError as again:
+                error = again
+
+    async def _wait_for_route(self, request: GenerationRequest, sent: Sent, error: SwarmError) -> Route:
+        """Raises `error` where nobody can go on and none is on its way."""
+        give_up_at = self._clock.now() + self._settings.resume_s
+        while sent.may_go_on_after(error):
+            status, peers = self._this.status(), () if request.alone else self._peers()
+            if routes := sent.routes(request, status, peers, self._clock.now()):
+                return routes[0]
+            # A worker that died a moment ago may still be called ready.
+            died = isinstance(error, BackendError) and sent.failed_lately(status.node, self._clock.now())
+            is_back_soon = died or status.state in ("starting", "loading")
+            if request.alone or not is_back_soon or self._clock.now() >= give_up_at:
+                break
+            await self._clock.sleep(LOOK_EVERY_S)
+        raise error
+
+    async def _along(self, route: Route, request: GenerationRequest, sent: Sent) -> AsyncGenerator[TextDelta, None]:
+        status = self._this.status()
+        node, model = (status.node, status.model) if route is None else (route.node, _model_of(route))
+        async with aclosing(self._source(route).stream(replace(request, alone=True))) as deltas:
+            async for delta in deltas:
+                yield sent.add(delta, node, model.digest if model else "")
 
     def _source(self, route: Route) -> TextSource:
         return self._this.source if route is None else self._link.source(route)
@@ -84,6 +131,10 @@ class Router:
         if route is None:
             return self._this.status().name
         return route.status.name if route.status else route.node
+
+
+def _model_of(peer: PeerInfo) -> ModelInfo | None:
+    return peer.status.model if peer.status else None
 
 
 def _fields(request: GenerationRequest, route: Route, error: SwarmError) -> dict[str, str]:

@@ -17,6 +17,8 @@ class FederationSettings:
     """Candidates that this node contributes to a vote, each with its own seed."""
     fan_out: int = 6
     """Peers asked at most; accuracy is flat beyond seven voters."""
+    resume_s: float = 30.0
+    """How long an answer that broke off waits for this node's own model, where no peer can go on with it."""
     deadline_s: float = 60.0
     """No vote is waited for longer than this."""
     patience: float = 2.0

@@ -27,6 +27,7 @@ class _Choice:
     index: int = 0
     delta: _Delta | None = None
     text: str | None = None
+    token_ids: tuple[int, ...] | None = None
     finish_reason: FinishReason | None = None
 
     @property
@@ -57,12 +58,13 @@ class _Chunk:
 class AnswerReader:
     """Feed it the events in order. The last delta is held back until [DONE], as its usage comes in a later chunk."""
 
-    def __init__(self, peer: PeerInfo) -> None:
-        self._peer = peer
+    def __init__(self, peer: PeerInfo, resumed: int | None = None) -> None:
+        """`resumed`: how many tokens the answer had where it goes on; None where it begins."""
+        self._peer, self._resumed = peer, resumed
         self._finish_reason: FinishReason | None = None
         self._provenance: Provenance | None = None
         self._usage: _Usage | None = None
-        self._pieces = 0
+        self._tokens = 0
         self.is_done = False
 
     def read(self, event: str) -> TextDelta | None:
@@ -84,18 +86,22 @@ class AnswerReader:
             self._provenance = self._provenance_of(chunk)
         if not choice.said:
             return None
-        self._pieces += 1
-        return TextDelta(choice.said, tokens=1)
+        if choice.token_ids is None and self._resumed is not None:
+            raise PeerError(f"{self._peer.endpoint} began the answer again instead of going on with it.")
+        ids = choice.token_ids or ()
+        self._tokens += len(ids) or 1
+        return TextDelta(choice.said, tokens=len(ids) or 1, token_ids=ids)
 
     def _last(self) -> TextDelta:
-        """Each piece was counted as one token; the rest of the peer's own count comes with the last one."""
+        """A piece without ids was counted as one token; the rest of the peer's own count comes with the last one."""
         if self._finish_reason is None or self._provenance is None:
             raise PeerError(f"{self._peer.endpoint} ended its answer without saying why.")
         self.is_done = True
-        usage = self._usage or _Usage(0, self._pieces)
+        before = self._resumed or 0
+        usage = self._usage or _Usage(0, before + self._tokens)
         completion_tokens = max(usage.completion_tokens, 0)
         return TextDelta(
-            tokens=max(0, completion_tokens - self._pieces),
+            tokens=max(0, completion_tokens - before - self._tokens),
             finish_reason=self._finish_reason,
             usage=Usage(max(usage.prompt_tokens, 0), completion_tokens),
             provenance=self._provenance,

@@ -15,6 +15,7 @@ from swarm.peering.calls import Call, Calls
 from swarm.peering.http import CONNECT_TIMEOUT_S, as_peer_errors, failure_of, read_reply, url_of
 from swarm.peering.sse import SseParser
 from swarm.ports.clock import Clock
+from swarm.wire.codec import to_plain
 
 CHAT_PATH = "/v1/chat/completions"
 TEXT_PATH = "/v1/completions"
@@ -41,7 +42,12 @@ class PeerSource:
             async with response:
                 async with call.waiting():
                     await self._refuse_failure(response)
-                parser, answer, budget = SseParser(), AnswerReader(self._peer), _Budget(self._clock, self._peer)
+                resumed = len(request.resume.tokens) if request.resume else None
+                parser, answer, budget = (
+                    SseParser(),
+                    AnswerReader(self._peer, resumed),
+                    _Budget(self._clock, self._peer),
+                )
                 while data := await _read(response, call):
                     for event in parser.feed(data):
                         budget.progress()
@@ -107,12 +113,14 @@ def request_body(request: GenerationRequest) -> dict[str, Any]:
         "max_tokens": max_tokens,
         "stop": list(sampling.stop) or None,
         "seed": sampling.seed,
+        "swarm": {"resume": to_plain(request.resume)} if request.resume else None,
     }
     return {
         **prompt,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "stream": True,
+        "return_token_ids": True,
         "stream_options": {"include_usage": True},
         **{name: value for name, value in chosen.items() if value is not None},
     }

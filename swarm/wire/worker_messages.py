@@ -71,10 +71,20 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """These nodes missed a probe: they are avoided, and what waits for them looks elsewhere sooner; until they are
+    introduced again or forgotten."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Generate:
     id: str
     prompt: tuple[ChatMessage, ...] | str
     sampling: Sampling
+    resume: tuple[int, ...] = ()
+    """Tokens of the answer that were made and sent before; it goes on behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +175,7 @@ class Generated:
     text: str
     tokens: int
     logprob_sum: float
+    token_ids: tuple[int, ...] = ()
     finish_reason: FinishReason | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -182,7 +193,7 @@ class GenerationFailed:
     code: str | None = None
 
 
-Command = LoadModel | Introduce | Forget | Generate | Cancel | WeightsReady | Ping | Stop
+Command = LoadModel | Introduce | Forget | Suspect | Generate | Cancel | WeightsReady | Ping | Stop
 Event = Pong | Hardware | Loading | NeedWeights | Loaded | LoadFailed | ChainChanged | Generated | GenerationFailed
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 

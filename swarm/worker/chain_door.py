@@ -111,6 +111,10 @@ class ChainDoor:
             if self._loop and self._node:
                 self._loop.submit(self._node.forget(addresses))
 
+    def suspect(self, addresses: Sequence[str]) -> None:
+        if self._node:
+            self._node.suspect(addresses)
+
     def _changed(self) -> None:
         if self._node:
             self._on_change(self._node.missing)

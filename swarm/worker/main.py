@@ -24,6 +24,7 @@ from swarm.wire.worker_messages import (
     Ping,
     Pong,
     Stop,
+    Suspect,
     WeightsReady,
     from_body,
     to_frame,
@@ -74,6 +75,8 @@ def main() -> int:
                     service.introduce(addresses)
                 case Forget(addresses):
                     service.forget(addresses)
+                case Suspect(addresses):
+                    service.suspect(addresses)
                 case Generate():
                     service.generate(command)
                 case Cancel(request):

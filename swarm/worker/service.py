@@ -149,6 +149,9 @@ class Service:
     def forget(self, addresses: Sequence[str]) -> None:
         self._chain.forget(addresses)
 
+    def suspect(self, addresses: Sequence[str]) -> None:
+        self._chain.suspect(addresses)
+
     def _chain_changed(self, missing: tuple[BlockSpan, ...]) -> None:
         self._send(ChainChanged(missing))
 
@@ -171,6 +174,7 @@ class Service:
 
     def _answer(self, model: LoadedModel, command: Generate, cancelled: threading.Event) -> None:
         try:
+            _check_resume(command.resume, model)
             pieces = generate(
                 command,
                 model.tokenizer,
@@ -199,6 +203,13 @@ def _alone(plan: LoadPlan, command: LoadModel, not_cut: str) -> LoadPlan:
     if command.engine == "chain" or (command.engine == "auto" and command.blocks not in ("auto", "none")):
         raise LoadFailure(not_cut)
     return replace(plan, serve=None, why=f"The whole model answers here and nobody else can use it. {not_cut}")
+
+
+def _check_resume(tokens: Sequence[int], model: LoadedModel) -> None:
+    """Raises `PromptFailure`: another node named them."""
+    known = model.causal.get_input_embeddings().weight.shape[0]
+    if any(not 0 <= token < known for token in tokens):
+        raise PromptFailure(f"Token ids of an answer to resume must be from 0 to {known - 1}", param="swarm.resume")
 
 
 def _failure(request: str, error: Exception) -> GenerationFailed:

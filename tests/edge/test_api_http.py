@@ -40,6 +40,16 @@ async def events_of(response: aiohttp.ClientResponse) -> list[str]:
     return (await response.text()).split("\n\n")
 
 
+async def test_token_ids_come_beside_their_text_as_vllm_gives_them() -> None:
+    async with session_of(FakeNode()) as session:
+        async with session.post("/v1/chat/completions", json=CHAT | {"stream": True, "return_token_ids": True}) as r:
+            events = await events_of(r)
+        chunks = [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
+        assert [chunk["choices"][0].get("token_ids") for chunk in chunks] == [None, [0], [1], []]
+        async with session.post("/v1/completions", json={"prompt": "x", "return_token_ids": True}) as r:
+            assert (await r.json())["choices"][0]["token_ids"] == [0, 1]
+
+
 async def test_a_stream_is_framed_as_the_protocol_says() -> None:
     async with (
         session_of(FakeNode()) as session,

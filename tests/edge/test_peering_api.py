@@ -12,7 +12,7 @@ import pytest
 from swarm.api.server import ApiServer
 from swarm.api.settings import ApiSettings
 from swarm.domain.errors import BackendError, PeerError, RequestError, Unavailable
-from swarm.domain.generation import ChatMessage, GenerationRequest, Provenance, Sampling, TextDelta
+from swarm.domain.generation import ChatMessage, GenerationRequest, Provenance, Resume, Sampling, TextDelta
 from swarm.domain.ids import RequestId
 from swarm.domain.nodes import PeerInfo
 from swarm.peering.client import FederationClient
@@ -20,6 +20,7 @@ from tests.fakes.api_node import NODE, READY, VOTE, FakeNode, ScriptedAnswers, W
 
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=7, stop=("END",), seed=3)
 CHAT = GenerationRequest(RequestId("r1"), (ChatMessage("user", "hi"),), SAMPLING, alone=True)
+REST = replace(CHAT, resume=Resume((7, 8), "digest"))
 TEXT = GenerationRequest(RequestId("r2"), "once upon", alone=True)
 
 
@@ -48,14 +49,15 @@ async def test_a_probe_brings_what_the_node_says_of_itself() -> None:
         assert await both.client.probe(both.peer.endpoint, 1.5) == READY
 
 
-@pytest.mark.parametrize("request_", [CHAT, TEXT])
+@pytest.mark.parametrize("request_", [CHAT, TEXT, REST])
 async def test_an_answer_survives_the_way_through_both_ends(request_: GenerationRequest) -> None:
     async with pair(FakeNode()) as both:
         deltas = await both.collect(request_)
     (asked,) = both.node.answers.asked
-    assert (asked.prompt, asked.alone) == (request_.prompt, True)
+    assert (asked.prompt, asked.alone, asked.resume) == (request_.prompt, True, request_.resume)
     assert replace(asked.sampling, max_tokens=None) == replace(request_.sampling, max_tokens=None)
     assert "".join(delta.text for delta in deltas) == "Hello"
+    assert [delta.token_ids for delta in deltas] == [(0,), (1,), ()]
     last = deltas[-1]
     assert last.finish_reason == "stop"
     assert last.usage is not None

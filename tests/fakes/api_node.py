@@ -77,7 +77,7 @@ class ScriptedAnswers:
                 if place == self.hold_at:
                     await self.go.wait()
                 if place < len(self.texts):
-                    yield TextDelta(text, tokens=1, logprob_sum=-0.1)
+                    yield TextDelta(text, tokens=1, logprob_sum=-0.1, token_ids=(place,))
             usage = Usage(prompt_tokens=3, completion_tokens=len(self.texts))
             yield TextDelta(finish_reason="stop", usage=usage, provenance=self.provenance)
         finally:

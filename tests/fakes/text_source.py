@@ -29,6 +29,8 @@ class ScriptedSource:
     error_after: int = 0
     ends: bool = True
     """False: breaks the port's contract by stopping without the last delta."""
+    is_resumable: bool = True
+    """Its pieces have token ids: their numbers in the answer. It goes on behind those that a request brings."""
     requests: list[GenerationRequest] = field(default_factory=list)
     closed: int = 0
     """Streams that are no longer open, however they ended."""
@@ -40,11 +42,12 @@ class ScriptedSource:
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         self.requests.append(request)
         try:
-            for index, piece in enumerate(self.pieces):
+            begin = len(request.resume.tokens) if request.resume else 0
+            for index, piece in list(enumerate(self.pieces))[begin:]:
                 self._raise_if_due(index)
                 if self.clock is not None and self.delay_s:
                     await self.clock.sleep(self.delay_s)
-                yield TextDelta(piece, 1, self.logprob)
+                yield TextDelta(piece, 1, self.logprob, (index,) if self.is_resumable else ())
             self._raise_if_due(len(self.pieces))
             if self.ends:
                 yield self._last()

@@ -108,6 +108,7 @@ class ChainNode:
             if str(server) == self.server_id:
                 return True
             self._gone.discard(str(server))
+            self.measures.suspect(str(server), is_suspect=False)
             await asyncio.wait_for(self.p2p._client.connect(server, [Multiaddr(str(address).rsplit("/p2p/", 1)[0])]), 5)
             # strict=False: clocks that differ by more than 3 s are warned about, not refused.
             await self._dht.protocol.call_ping(server, validate=True, strict=False)
@@ -129,6 +130,11 @@ class ChainNode:
             for waiting in tuple(self._waiting.get(server, ())):
                 waiting.cancel()
         self._note_coverage()
+
+    def suspect(self, addresses: Sequence[str]) -> None:
+        """These nodes missed a probe; from any thread."""
+        for text in addresses:
+            self.measures.suspect(text.rsplit("/p2p/", 1)[-1], is_suspect=True)
 
     @contextlib.contextmanager
     def waiting_for(self, server: str) -> Any:

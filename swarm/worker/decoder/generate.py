@@ -24,15 +24,25 @@ class _Answer:
 
     def __init__(self, command: Generate, decode: Callable[[Sequence[int]], str]) -> None:
         self._id, self._text, self._stops = command.id, Detokenizer(decode), StopFinder(command.sampling.stop)
-        self.tokens = self._unreported = 0
+        self.tokens = 0
+        self._unreported: list[int] = []
         self._logprob = 0.0
 
     @property
     def stopped(self) -> bool:
         return self._stops.found
 
-    def count(self, logprob: float) -> None:
-        self.tokens, self._unreported, self._logprob = self.tokens + 1, self._unreported + 1, self._logprob + logprob
+    def count(self, token: int, logprob: float) -> None:
+        self.tokens += 1
+        self._unreported.append(token)
+        self._logprob += logprob
+
+    def recall(self, tokens: Sequence[int]) -> None:
+        """Tokens whose text was sent before: it comes to the same state, and nothing of them is shown again."""
+        for token in tokens:
+            self.count(token, 0.0)
+            self.add(token)
+        self._unreported.clear()
 
     def add(self, token: int) -> Generated | None:
         """The piece that this token completes, if it completes one."""
@@ -52,8 +62,10 @@ class _Answer:
         )
 
     def _piece(self, text: str, **last: Any) -> Generated:
-        made = Generated(self._id, text, self._unreported, self._logprob, **last)
-        self._unreported, self._logprob = 0, 0.0
+        ids = tuple(self._unreported)
+        made = Generated(self._id, text, len(ids), self._logprob, ids, **last)
+        self._unreported.clear()
+        self._logprob = 0.0
         return made
 
 
@@ -67,22 +79,27 @@ def generate(
 ) -> Generator[Generated, None, None]:
     """Pieces of the answer; the last has the finish reason and the counts.
 
-    `open_stepper` is given the greatest length of the sequence.
+    `open_stepper` is given the greatest length of the sequence. An answer that is resumed is read like a part of the
+    prompt, and its draws count as drawn.
     Raises `PromptFailure`, `BlocksMissing`, `Cancelled`."""
     prompt = token_ids(tokenizer, command.prompt, context_tokens)
     room = context_tokens - len(prompt)
     limit = min(room, command.sampling.max_tokens or room)
     sampler = Sampler(command.sampling)
     answer = _Answer(command, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True)))
+    answer.recall(command.resume)
+    sampler.skip(answer.tokens)
+    known = [*prompt, *command.resume]
     reason: FinishReason = "length"
     with open_stepper(len(prompt) + limit) as stepper:
-        for start in range(0, len(prompt), PROMPT_PIECE_TOKENS):
+        goes_on = not answer.stopped and answer.tokens < limit
+        for start in range(0, len(known) if goes_on else 0, PROMPT_PIECE_TOKENS):
             _raise_if(cancelled)
-            logits = stepper.step(prompt[start : start + PROMPT_PIECE_TOKENS])
-        while not answer.stopped:
+            logits = stepper.step(known[start : start + PROMPT_PIECE_TOKENS])
+        while goes_on and not answer.stopped:
             _raise_if(cancelled)
             token, logprob = sampler.choose(logits)
-            answer.count(logprob)
+            answer.count(token, logprob)
             if token in ends:
                 reason = "stop"
                 break

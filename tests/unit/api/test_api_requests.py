@@ -9,7 +9,7 @@ import pytest
 from swarm.api.bodies import parse_json_object
 from swarm.api.openai_requests import Defaults, parse_chat, parse_completion
 from swarm.domain.errors import RequestError
-from swarm.domain.generation import ChatMessage, Sampling
+from swarm.domain.generation import ChatMessage, Resume, Sampling
 
 DEFAULTS = Defaults(id="id", strategy="weighted_vote")
 QUESTION = {"role": "user", "content": "Hi"}
@@ -144,3 +144,23 @@ def test_prompts_times_choices_are_bounded() -> None:
 def test_no_bytes_are_more_than_a_bad_request(body: bytes) -> None:
     with pytest.raises(RequestError):
         parse_json_object(body)
+
+
+def test_a_peer_may_ask_to_go_on_with_an_answer() -> None:
+    body = {"messages": [QUESTION], "swarm": {"resume": {"tokens": [5, 6], "model_digest": "d1"}}}
+    alone = Defaults(id="id", strategy="weighted_vote", alone=True)
+    assert parse_chat(body, alone).requests[0].resume == Resume((5, 6), "d1")
+    assert chat(swarm={}).requests[0].resume is None
+    for refused, defaults in (
+        (body, DEFAULTS),
+        (body | {"n": 2}, alone),
+        (body | {"swarm": {"resume": {"tokens": [-1]}}}, alone),
+        (body | {"swarm": {"resume": {"tokens": "ab"}}}, alone),
+    ):
+        with pytest.raises(RequestError, match="resume"):
+            parse_chat(refused, defaults)
+
+
+def test_token_ids_come_where_they_are_asked_for() -> None:
+    assert chat(return_token_ids=True).token_ids
+    assert not chat().token_ids

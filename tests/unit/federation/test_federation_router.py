@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -7,7 +8,7 @@ import pytest
 
 from swarm.domain.errors import BackendError, PeerError, RequestError, Unavailable
 from swarm.domain.federation import PeerVote
-from swarm.domain.generation import GenerationRequest, TextDelta
+from swarm.domain.generation import GenerationRequest, Resume, TextDelta, Usage
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import BlockSpan, Load, NodeStatus, PeerInfo, Progress
 from swarm.federation.router import Router
@@ -30,14 +31,14 @@ class Bench:
     here: ScriptedSource = field(default_factory=lambda: ScriptedSource(node=NodeId("here")))
 
     def __post_init__(self) -> None:
-        clock = ManualClock()
+        clock = self.clock = ManualClock()
         self.link = FakePeerLink(clock)
         for peer in self.peers:
             self.link.sources[peer.node] = ScriptedSource(node=peer.node)
             self.link.votes[peer.node] = (vote(peer.node),)
         this = ThisNode(self.here, self.votes, lambda: self.status)
         swarm = FederatedSwarm(this, lambda: self.peers, self.link, self.settings, clock)
-        self.router = Router(this, lambda: self.peers, self.link, swarm, self.settings)
+        self.router = Router(this, lambda: self.peers, self.link, swarm, self.settings, self.clock)
 
     async def votes(self, request: GenerationRequest, instances: int) -> tuple[PeerVote, ...]:
         return (vote("here"),) * instances
@@ -80,12 +81,100 @@ async def test_before_the_first_token_the_next_route_is_tried(error) -> None:
     assert await bench.answered_by(ask()) == ("local", "here")
 
 
-async def test_after_the_first_token_a_failure_is_reported() -> None:
+async def test_an_answer_whose_tokens_are_not_known_cannot_go_on_elsewhere() -> None:
     bench = Bench(peers=(peer_info("a"),))
-    bench.here.error, bench.here.error_after = BackendError("crashed"), 1
+    bench.here.error, bench.here.error_after, bench.here.is_resumable = BackendError("crashed"), 1, False
     with pytest.raises(BackendError):
         await bench.read(ask())
     assert not bench.link.sources[NodeId("a")].requests
+
+
+@pytest.mark.parametrize("error", [BackendError("crashed"), PeerError("gone")])
+async def test_a_node_that_fails_in_the_middle_is_followed_by_another(error) -> None:
+    bench = Bench(peers=(peer_info("a", whole=True),))
+    bench.here.error, bench.here.error_after = error, 1
+    deltas = await bench.read(ask())
+    assert "".join(delta.text for delta in deltas) == "The answer is 70."
+    assert [delta.token_ids for delta in deltas] == [(0,), (1,), ()]
+    last = deltas[-1]
+    assert last.usage == Usage(5, 2)
+    assert last.provenance is not None
+    assert last.provenance.nodes == ("here", "a")
+    (there,) = bench.link.sources[NodeId("a")].requests
+    assert (there.resume, there.alone) == (Resume((0,), "digest-demo"), True)
+    assert there.sampling.seed is not None
+    assert there.sampling.seed == bench.here.requests[0].sampling.seed
+
+
+async def test_a_peer_that_fails_in_the_middle_is_followed_by_a_second_and_that_by_this_node() -> None:
+    bench = Bench(node_status("here", load=FULL), (peer_info("a"), peer_info("b", round_trip_s=0.5)))
+    bench.here.pieces = ("1", "2", "3")
+    for at, name in enumerate("ab"):
+        source = bench.link.sources[NodeId(name)]
+        source.pieces, source.error, source.error_after = ("1", "2", "3"), PeerError("gone"), at + 1
+    deltas = await bench.read(ask())
+    assert "".join(delta.text for delta in deltas) == "123"
+    assert deltas[-1].provenance is not None
+    assert deltas[-1].provenance.nodes == ("a", "b", "here")
+
+
+async def test_blocks_that_are_missing_here_are_missing_for_all_but_those_who_hold_the_whole() -> None:
+    error = Unavailable("Blocks 3:6 are served by no node")
+    bench = Bench(peers=(peer_info("part"),))
+    bench.here.error, bench.here.error_after = error, 1
+    with pytest.raises(Unavailable, match="3:6"):
+        await bench.read(ask())
+    bench = Bench(peers=(peer_info("part"), peer_info("whole", whole=True, round_trip_s=1.0)))
+    bench.here.error, bench.here.error_after = error, 1
+    deltas = await bench.read(ask())
+    assert deltas[-1].provenance is not None
+    assert deltas[-1].provenance.nodes == ("here", "whole")
+
+
+async def test_a_peer_with_another_model_does_not_go_on() -> None:
+    bench = Bench(node_status("here"), (peer_info("a", model=LARGE, whole=True),))
+    bench.here.error, bench.here.error_after = Unavailable("blocks"), 1
+    with pytest.raises(Unavailable, match="blocks"):
+        await bench.read(ask())
+    assert not bench.link.sources[NodeId("a")].requests
+
+
+async def test_where_nobody_else_can_this_node_goes_on_when_its_worker_is_back() -> None:
+    bench = Bench()
+    bench.here.error, bench.here.error_after = BackendError("died"), 1
+    reading = asyncio.create_task(bench.read(ask()))
+    await bench.clock.advance(0.1)
+    bench.here.error, bench.status = None, node_status("here", "starting", None)
+    await bench.clock.advance(10)
+    assert not reading.done()
+    bench.status = node_status("here")
+    await bench.clock.advance(0.5)
+    assert "".join(delta.text for delta in await reading) == "The answer is 70."
+    assert [request.resume for request in bench.here.requests] == [None, Resume((0,), "digest-demo")]
+
+
+async def test_it_is_not_waited_for_longer_than_set_nor_for_a_peers_request() -> None:
+    bench = Bench(settings=FederationSettings(resume_s=5))
+    bench.here.error, bench.here.error_after = BackendError("died"), 1
+    reading = asyncio.create_task(bench.read(ask()))
+    await bench.clock.advance(0.1)
+    bench.status = node_status("here", "starting", None)
+    await bench.clock.advance(5.5)
+    with pytest.raises(BackendError):
+        await reading
+    bench.status = node_status("here")
+    with pytest.raises(BackendError):
+        await bench.read(ask(alone=True))
+
+
+async def test_an_answer_that_kills_whoever_works_on_it_does_not_go_through_the_whole_swarm() -> None:
+    bench = Bench(peers=tuple(peer_info(f"p{number}", whole=True) for number in range(9)))
+    bench.here.error, bench.here.error_after = BackendError("died"), 1
+    for source in bench.link.sources.values():
+        source.error, source.error_after = PeerError("died"), 1
+    with pytest.raises(PeerError):
+        await bench.read(ask())
+    assert sum(len(source.requests) for source in bench.link.sources.values()) == 2
 
 
 async def test_where_every_route_fails_each_is_named() -> None:

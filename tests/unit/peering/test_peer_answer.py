@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.domain.errors import PeerError, RequestError, Unavailable
-from swarm.domain.generation import ChatMessage, GenerationRequest, Provenance, Sampling, TextDelta, Usage
+from swarm.domain.generation import ChatMessage, GenerationRequest, Provenance, Resume, Sampling, TextDelta, Usage
 from swarm.domain.ids import BootId, NodeId, RequestId
 from swarm.domain.nodes import Endpoint, PeerInfo
 from swarm.peering.answer import END, AnswerReader
@@ -145,6 +145,7 @@ def test_a_conversation_in_openais_words() -> None:
         "stop": ["END"],
         "seed": 3,
         "stream": True,
+        "return_token_ids": True,
         "stream_options": {"include_usage": True},
     }
 
@@ -153,3 +154,30 @@ def test_a_raw_prompt_without_a_limit_asks_for_the_whole_context() -> None:
     body = request_body(GenerationRequest(RequestId("r1"), "once"))
     assert (body["prompt"], body["max_tokens"]) == ("once", CONTEXT_TOKENS)
     assert not {"stop", "seed", "model", "messages"} & body.keys()
+
+
+def read_rest(*events: str) -> list[TextDelta]:
+    reader = AnswerReader(PEER, resumed=5)
+    return [delta for event in events if (delta := reader.read(event)) is not None]
+
+
+def chunk_of(text: str, *ids: int) -> str:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None, "token_ids": list(ids)}
+    return json.dumps({"choices": [choice]})
+
+
+def test_token_ids_count_the_tokens_of_a_piece_and_those_before_are_not_counted_again() -> None:
+    deltas = read_rest(chunk_of("a", 7, 8), chunk_of("b", 9), chunk(finish="stop"), usage(3, 10), END)
+    assert [delta.token_ids for delta in deltas] == [(7, 8), (9,), ()]
+    assert [delta.tokens for delta in deltas] == [2, 1, 2]
+    assert deltas[-1].usage == Usage(3, 10)
+
+
+def test_a_peer_that_cannot_go_on_with_an_answer_is_found_by_its_first_piece() -> None:
+    with pytest.raises(PeerError, match="began the answer again"):
+        read_rest(chunk("Once more"))
+
+
+def test_an_answer_to_go_on_with_travels_in_the_swarms_own_words() -> None:
+    request = GenerationRequest(RequestId("r1"), "x", resume=Resume((1, 2), "d1"))
+    assert request_body(request)["swarm"] == {"resume": {"tokens": (1, 2), "model_digest": "d1"}}

@@ -93,3 +93,54 @@ def test_a_cancel_does_not_wait_for_the_rest_of_a_long_prompt() -> None:
     with pytest.raises(Cancelled):
         answer(script, "p" * (3 * module.PROMPT_PIECE_TOKENS), cancelled)
     assert script.stepped == [module.PROMPT_PIECE_TOKENS]
+
+
+class Rehearsed:
+    """A stepper that says `text` whatever it is fed, by the number of tokens."""
+
+    route = "local"
+    servers = ()
+
+    def __init__(self, text: str, prompt_tokens: int) -> None:
+        self.text, self.at = [*text.encode(), END], -prompt_tokens
+        self.stepped = 0
+
+    def __enter__(self) -> "Rehearsed":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def step(self, ids: Sequence[int]) -> torch.Tensor:
+        self.at += len(ids)
+        self.stepped += 1
+        return torch.nn.functional.one_hot(torch.tensor(self.text[self.at]), 256).float()
+
+
+@pytest.mark.parametrize("stop", [(), ("END", "x"), ("h\N{LATIN SMALL LETTER E WITH ACUTE}l", "lo!?")])
+def test_an_answer_goes_on_exactly_behind_any_of_its_pieces(stop: tuple[str, ...]) -> None:
+    text, prompt = "h\N{LATIN SMALL LETTER E WITH ACUTE}llo\N{GRINNING FACE} EN lo!.", "prompt"
+    sampling = Sampling(temperature=0.0, stop=stop)
+
+    def pieces(resume: tuple[int, ...]) -> list[Generated]:
+        stepper = Rehearsed(text, len(prompt))
+        command = Generate("1", prompt, sampling, resume)
+        return list(module.generate(command, Bytes(), {END}, 4096, lambda _: stepper, threading.Event()))  # type: ignore[arg-type]
+
+    whole = pieces(())
+    for count in range(len(whole)):
+        sent = tuple(token for piece in whole[:count] for token in piece.token_ids)
+        rest = pieces(sent)
+        assert "".join(piece.text for piece in (*whole[:count], *rest)) == "".join(piece.text for piece in whole)
+        assert sum(piece.tokens for piece in (*whole[:count], *rest)) == whole[-1].completion_tokens
+        assert (rest[-1].completion_tokens, rest[-1].finish_reason) == (
+            whole[-1].completion_tokens,
+            whole[-1].finish_reason,
+        )
+
+
+def test_an_answer_of_which_only_the_end_was_lost_computes_nothing() -> None:
+    stepper = Rehearsed("hello", 6)
+    command = Generate("1", "prompt", Sampling(temperature=0.0, max_tokens=2), (104, 101))
+    (last,) = module.generate(command, Bytes(), {END}, 4096, lambda _: stepper, threading.Event())  # type: ignore[arg-type]
+    assert (last.text, last.finish_reason, last.completion_tokens) == ("", "length", 2)
+    assert not stepper.stepped

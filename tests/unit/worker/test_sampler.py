@@ -43,3 +43,19 @@ def test_a_small_nucleus_leaves_only_the_most_likely_token() -> None:
 def test_the_nucleus_holds_the_fewest_tokens_that_reach_its_probability() -> None:
     sampler = Sampler(Sampling(top_p=0.8, seed=1))
     assert {sampler.choose(LOGITS)[0] for _ in range(300)} == {1, 2}
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_draws_that_were_made_elsewhere_can_be_left_out(temperature: float) -> None:
+    sampling = Sampling(temperature=temperature, seed=3)
+    one, other = Sampler(sampling), Sampler(sampling)
+    drawn = [one.choose(LOGITS)[0] for _ in range(40)]
+    other.skip(25)
+    assert [other.choose(LOGITS)[0] for _ in range(15)] == drawn[25:]
+
+
+def test_tokens_are_drawn_as_often_as_their_probability_says() -> None:
+    sampler = Sampler(Sampling(seed=5))
+    drawn = [sampler.choose(LOGITS)[0] for _ in range(4000)]
+    for token, probability in enumerate(torch.softmax(LOGITS, 0)):
+        assert drawn.count(token) / 4000 == pytest.approx(float(probability), abs=0.03)
