@@ -174,6 +174,8 @@ class Fetching:
             self._came_at = self._around.clock.now()
 
     def _exclude(self, source: Source, error: CorruptPiece) -> None:
+        if source.peer in self._around.excluded:
+            return
         self._around.excluded.add(source.peer)
         source.held.clear()
         fields = {"node": source.node, "address": str(source.peer.endpoint), "problem": str(error)}
