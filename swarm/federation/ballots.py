@@ -85,7 +85,7 @@ def _share(score: float, total: float) -> float:
 def _absent_weight(tally: Tally) -> float:
     """What those who were invited and gave no valid vote would have weighed."""
     there = {entry.vote.node for entry in tally.entries}
-    return math.fsum(worth for node, worth in tally.electorate.reliability.items() if node not in there)
+    return math.fsum(tally.electorate.absent_weight(node) for node in tally.electorate.reliability if node not in there)
 
 
 def _ballots(tally: Tally, winner: Entry) -> tuple[Ballot, ...]:

@@ -96,7 +96,9 @@ class _Count:
     def _absent(self) -> float:
         """What those weigh whose votes came and do not count."""
         there = self.pending | {entry.vote.node for entry in self.entries}
-        return math.fsum(worth for node, worth in self.electorate.reliability.items() if node not in there)
+        return math.fsum(
+            self.electorate.absent_weight(node) for node in self.electorate.reliability if node not in there
+        )
 
 
 def _best(entries: Iterable[Entry]) -> float:

@@ -100,6 +100,10 @@ class Electorate:
             case _:
                 return self.total * LARGEST_SHARE
 
+    def absent_weight(self, node: NodeId) -> float:
+        """What a node counts for that was invited and gave no valid vote."""
+        return min(self.reliability[node], self.cap)
+
     def largest_weight(self, node: NodeId, rules: VoteRules) -> float:
         """What a node whose vote is not there yet can add to one answer at most."""
         return min(self.reliability[node] * rules.confidence_of(node).largest_factor, self.cap)
