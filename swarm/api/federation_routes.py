@@ -15,14 +15,24 @@ from swarm.api.openai_requests import sampling_of
 from swarm.api.recent_requests import RecentRequests
 from swarm.api.services import ApiServices
 from swarm.domain.errors import RequestError
-from swarm.domain.generation import GenerationRequest, Provenance
+from swarm.domain.generation import GenerationRequest, Provenance, Sampling
 from swarm.domain.ids import BootId, NodeId, RequestId
 from swarm.domain.nodes import Endpoint
 from swarm.wire.codec import JSON_TYPE, MSGPACK_TYPE, PROTOCOL_VERSION, MalformedMessage, decode, to_plain
-from swarm.wire.federation_messages import Goodbye, Hello, PeersReply, VoteReply, VoteRequest
+from swarm.wire.federation_messages import (
+    Goodbye,
+    Hello,
+    PeersReply,
+    ScoreReply,
+    ScoreRequest,
+    VoteReply,
+    VoteRequest,
+)
 
 T = TypeVar("T")
 LONGEST_ID = 128
+MOST_TEXTS = 16
+"""In one request to score; a vote has fewer candidates."""
 
 
 class FederationRoutes:
@@ -32,6 +42,8 @@ class FederationRoutes:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/federation/vote", self._vote),
+            web.post("/v1/federation/score", self._score),
+            web.get("/v1/federation/decisions", self._decisions),
             web.post("/v1/federation/hello", self._hello),
             web.post("/v1/federation/goodbye", self._goodbye),
             web.get("/v1/federation/health", self._health),
@@ -47,6 +59,19 @@ class FederationRoutes:
             model, digest = (votes[0].model, votes[0].model_digest) if votes else ("", "")
             watch.provenance = Provenance("local", tuple({vote.node: None for vote in votes}), model, digest)
         return wire_reply(request, VoteReply(votes))
+
+    async def _score(self, request: web.Request) -> web.Response:
+        asked = await read_message(request, ScoreRequest)
+        if not 0 < len(asked.texts) <= MOST_TEXTS:
+            raise RequestError(f"`texts` must hold 1 to {MOST_TEXTS} texts.", param="texts")
+        # The same checks as for an answer to that prompt.
+        prompt = generation_request(
+            VoteRequest(asked.id, asked.prompt, Sampling(), asked.model, asked.protocol), request[OWN_ID]
+        ).prompt
+        return wire_reply(request, ScoreReply(await self._services.scores(prompt, asked.texts)))
+
+    async def _decisions(self, request: web.Request) -> web.Response:
+        return wire_reply(request, {"decisions": [to_plain(record) for record in self._services.decisions()]})
 
     async def _hello(self, request: web.Request) -> web.Response:
         """Whoever greets can only make this node look at the address that the greeting comes from."""

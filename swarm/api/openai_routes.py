@@ -121,12 +121,16 @@ class OpenAiRoutes:
     async def _send_pieces(
         self, events: EventStream, reply: ChunkedReply, choices: Choices, watch: RequestWatch
     ) -> None:
+        going_on = "waiting"
         async for piece in choices.pieces(self._settings.keep_alive_s):
             if piece is None:
-                await events.comment("waiting")
+                await events.comment(going_on)
                 continue
             watch.saw(piece.delta)
             for chunk in reply.chunks(piece):
                 await events.event(chunk)
+            if piece.delta.progress is not None:
+                going_on = piece.delta.progress
+                await events.comment(going_on)
         for chunk in reply.closing():
             await events.event(chunk)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from swarm.domain.errors import Unavailable
 from swarm.domain.events import MembershipEvent
-from swarm.domain.federation import PeerVote
-from swarm.domain.generation import GenerationRequest
+from swarm.domain.federation import DecisionRecord, PeerVote
+from swarm.domain.generation import GenerationRequest, Prompt, TextScore
 from swarm.domain.ids import BootId, NodeId, StrategyName
 from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
 from swarm.ports.clock import Clock
@@ -26,6 +27,11 @@ def no_greetings(_node: NodeId, _boot: BootId, _endpoint: Endpoint) -> None:
     """Of a node that has no membership."""
 
 
+async def no_scores(_prompt: Prompt, _texts: Sequence[str]) -> tuple[TextScore | None, ...]:
+    """Of a node that judges nobody's answers."""
+    raise Unavailable("This node judges no answers.")
+
+
 @dataclass(frozen=True, slots=True)
 class ApiServices:
     answers: TextSource
@@ -39,6 +45,10 @@ class ApiServices:
     new_id: Callable[[], str]
     strategy: StrategyName = "weighted_vote"
     """For a request that asks for federation and names no strategy."""
+    scores: Callable[[Prompt, Sequence[str]], Awaitable[tuple[TextScore | None, ...]]] = no_scores
+    """How likely this node's own model finds each of these answers."""
+    decisions: Callable[[], tuple[DecisionRecord, ...]] = tuple
+    """The last votes of this node, newest first."""
     subscribe: Callable[[Callable[[MembershipEvent], None]], Unsubscribe] = no_events
     """Every event of the membership, at once and in order."""
     weights: WeightsShelf | None = None

@@ -18,6 +18,7 @@ from swarm.app.network_watch import NetworkWatch
 from swarm.app.node_weights import build_weights
 from swarm.app.running import API, update_state
 from swarm.app.this_node import Identity, advert_of, chain_addresses_of, status_of
+from swarm.app.votes import build_votes
 from swarm.config.settings import Settings
 from swarm.discovery.service import SwarmDiscovery
 from swarm.discovery.static_peers import static_endpoints
@@ -32,6 +33,7 @@ from swarm.federation.swarm import FederatedSwarm
 from swarm.federation.voters import ThisNode
 from swarm.generation.admission import Admission
 from swarm.generation.answering import AnsweringNode
+from swarm.generation.local_scores import LocalScores
 from swarm.generation.local_votes import LocalVotes
 from swarm.host.addresses import AddressChoice, lan_address
 from swarm.host.clock import SystemClock, new_boot_id, new_id
@@ -102,9 +104,12 @@ class Daemon:
         )
         self._membership.subscribe(self._memory.hear)
         votes = LocalVotes(self._answering, self.status, clock)
-        this = ThisNode(self._answering, votes.votes, self.status)
+        scores = LocalScores(self._engine, self._admission)
+        this = ThisNode(self._answering, votes.votes, self.status, scores.scores)
         peers = self._membership.peers
-        federation = FederatedSwarm(this, peers, self._link, settings.federation, clock)
+        self._votes = build_votes(settings.federation, this, peers, self._link, self._folder, clock)
+        memory = self._votes.memory
+        federation = FederatedSwarm(this, peers, self._link, settings.federation, clock, memory)
         router = Router(this, peers, self._link, federation, settings.federation, clock)
         services = ApiServices(
             answers=router,
@@ -117,6 +122,8 @@ class Daemon:
             new_id=new_id,
             strategy=settings.federation.strategy,
             weights=weights.shelf if settings.weights.share else None,
+            scores=scores.scores,
+            decisions=memory.decisions.newest_first,
             subscribe=events.subscribe,
         )
         self._api = ApiServer(services, settings.api, self._address.host)
@@ -153,6 +160,7 @@ class Daemon:
                 background.append(tasks.create_task(self._membership.run(), name="membership"))
                 background.append(tasks.create_task(self._memory.run(), name="known peers"))
                 background.append(tasks.create_task(self._weights.shelf.run(), name="shelf of weights"))
+                background.append(tasks.create_task(self._votes.run(), name="reputations"))
                 parts.push_async_callback(self._membership.say_goodbye)
                 discovery = await parts.enter_async_context(self._discovery())
                 network = NetworkWatch(self._api, discovery, self._advert, self._settings.api.host, self._clock)

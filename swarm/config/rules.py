@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from swarm.config.catalog import Setting, suggest
 from swarm.discovery.static_peers import parse_endpoint
 from swarm.domain.errors import ConfigError
+from swarm.membership.strangers import is_node_id
 
 NAME_LIMIT = 63
 """Characters of a machine's name: the length of a DNS label, which mDNS makes of it."""
@@ -126,6 +127,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "engine.queue_limit": COUNT,
         "engine.threads": COUNT,
         "engine.chain_port": PORT,
+        "federation.anchors": Rule(
+            "a list of ids of nodes, as `main.py peers` lists them", lambda ids: all(map(is_node_id, ids))
+        ),
+        "federation.examine_every_s": DURATION,
         "federation.patience": Rule("a number, 1 or more", lambda number: 1 <= number <= CEILING),
         "weights.rate_limit_mbit": DURATION,
         "weights.disk_limit_gib": DURATION,

@@ -1,11 +1,11 @@
-"""A vote: candidates from nodes, the ballots that they became, and the result."""
+"""A vote: candidates from nodes, the ballots that they became, the result, and the record of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from swarm.domain.answers import ToolCall
-from swarm.domain.ids import FinishReason, NodeId, StrategyName
+from swarm.domain.ids import FinishReason, NodeId, RequestId, StrategyName
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ class Ballot:
     """Why it was excluded, or what its weight was made of."""
     latency_s: float
     model: str
+    key: str = ""
+    """A short digest, the same for all ballots that count as one answer; empty where the vote was not valid."""
+    answered: bool = True
+    """The node sent a candidate, valid or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +63,24 @@ class FederationResult:
     """The winner holds more than half of the weight of all who were invited."""
     reason: str
     ballots: tuple[Ballot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One vote as it is remembered: who said the same as whom, and what it counted. Texts only where configured."""
+
+    request: RequestId
+    at: float
+    """Unix time in s of the decision."""
+    seconds: float
+    """From asking to deciding."""
+    strategy: StrategyName
+    winner: NodeId
+    model: str
+    agreement: float
+    margin: float
+    decided: bool
+    reason: str
+    ballots: tuple[Ballot, ...]
+    prompt: str | None = None
+    answer: str | None = None

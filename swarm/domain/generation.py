@@ -15,6 +15,10 @@ class ChatMessage:
     content: str
 
 
+Prompt = tuple[ChatMessage, ...] | str
+"""A conversation for the model's chat template, or raw text to continue."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How tokens are chosen. `max_tokens` None means: up to the end of the model's context."""
@@ -60,6 +64,16 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class TextScore:
+    """How likely a model finds a given text: teacher-forced, not sampled."""
+
+    mean_logprob: float
+    """Natural logarithm, a token; at most 0."""
+    tokens: int
+    """Of the text, as the scoring model cuts it; of a long text only its first ones."""
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     prompt_tokens: int
     completion_tokens: int
@@ -91,3 +105,5 @@ class TextDelta:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     provenance: Provenance | None = None
+    progress: str | None = None
+    """What is going on while there is no text, in words for people; only in a delta that has nothing else."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.domain.errors import BackendError, RequestError, SwarmError, Unavailable
-from swarm.domain.generation import GenerationRequest, Provenance, TextDelta, Usage
+from swarm.domain.generation import GenerationRequest, Prompt, Provenance, TextDelta, TextScore, Usage
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Progress
 from swarm.engine.model_choice import ModelChoice
@@ -30,6 +30,8 @@ from swarm.wire.worker_messages import (
     LoadModel,
     NeedWeights,
     Ping,
+    Score,
+    Scored,
     Suspect,
     WeightsReady,
 )
@@ -37,6 +39,7 @@ from swarm.wire.worker_messages import (
 logger = logging.getLogger(__name__)
 
 Answer = Generated | GenerationFailed
+Reply = Generated | Scored | GenerationFailed
 PING_EVERY_S = 5.0
 IMPORT_PATIENCE = 5
 STEADY_S = 60.0
@@ -75,6 +78,7 @@ class Engine:
         """While it can be asked."""
         self._process: WorkerProcess | None = None
         self._answers: dict[str, asyncio.Queue[Answer]] = {}
+        self._scores: dict[str, asyncio.Future[Scored | GenerationFailed]] = {}
         self._introduced: dict[str, None] = {}
         self._needs = asyncio.Queue[NeedWeights]()
         self._suspects: set[str] = set()
@@ -186,7 +190,7 @@ class Engine:
         async with contextlib.aclosing(worker.events()) as events:
             async for event in events:
                 self._heard = self._clock.now()
-                if isinstance(event, Generated | GenerationFailed):
+                if isinstance(event, Generated | Scored | GenerationFailed):
                     self._deliver(event)
                     continue
                 if isinstance(event, NeedWeights):
@@ -290,13 +294,34 @@ class Engine:
             model.digest if model else "",
         )
 
-    def _deliver(self, answer: Answer) -> None:
-        if answers := self._answers.get(answer.id):
-            answers.put_nowait(answer)
+    async def score(self, prompt: Prompt, text: str) -> TextScore:
+        """See `TextScorer`. A cancel stops the worker within one piece of the text."""
+        worker = self._worker
+        if worker is None or self.state.state != "ready":
+            raise Unavailable(self.state.why_not())
+        number = str(next(self._numbers))
+        scored = self._scores[number] = asyncio.get_running_loop().create_future()
+        worker.send(Score(number, prompt, text))
+        try:
+            reply = await scored
+        finally:
+            del self._scores[number]
+            if not scored.done() or scored.cancelled():
+                worker.send(Cancel(number))
+        if isinstance(reply, GenerationFailed):
+            raise _error(reply)
+        return TextScore(reply.mean_logprob, reply.tokens)
+
+    def _deliver(self, reply: Reply) -> None:
+        scored = self._scores.get(reply.id)
+        if not isinstance(reply, Generated) and scored is not None and not scored.done():
+            scored.set_result(reply)
+        elif not isinstance(reply, Scored) and (answers := self._answers.get(reply.id)):
+            answers.put_nowait(reply)
 
     def _fail_all(self) -> None:
-        for number, answers in self._answers.items():
-            answers.put_nowait(GenerationFailed(number, "backend", "The model worker died while it held the request"))
+        for number in (*self._answers, *self._scores):
+            self._deliver(GenerationFailed(number, "backend", "The model worker died while it held the request"))
 
 
 def _error(failed: GenerationFailed) -> Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from swarm.domain.errors import Unavailable
 from swarm.domain.federation import Ballot, FederationResult, PeerVote
@@ -43,6 +44,7 @@ def first_result(winner: PeerVote, others: Sequence[PeerVote], rules: VoteRules)
         reason="the first to begin",
         latency_s=winner.latency_s,
         model=winner.model,
+        key=_digest(winner.text),
     )
     return FederationResult(
         winner=winner,
@@ -105,7 +107,17 @@ def _counted(tally: Tally, entry: Entry, chosen: bool) -> Ballot:
         reason=entry.weight.explanation,
         latency_s=vote.latency_s,
         model=vote.model,
+        key=_key_of(tally, entry),
     )
+
+
+def _key_of(tally: Tally, entry: Entry) -> str:
+    cluster = next(cluster for cluster in tally.clusters if entry in cluster.entries)
+    return _digest(min(f"{member.answer.kind}:{member.answer.key}" for member in cluster.entries))
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(errors="replace"), digest_size=6).hexdigest()
 
 
 def _excluded(rules: VoteRules, vote: PeerVote, reason: str) -> Ballot:
@@ -119,4 +131,5 @@ def _excluded(rules: VoteRules, vote: PeerVote, reason: str) -> Ballot:
         reason=reason,
         latency_s=vote.latency_s,
         model=vote.model,
+        answered=vote.error is None,
     )

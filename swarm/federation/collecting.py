@@ -17,6 +17,7 @@ SHORTEST_PATIENCE_S = 1.0
 """Fast answers must not shut out nodes that are a network's delay slower."""
 
 Ask = Callable[[], Awaitable[tuple[PeerVote, ...]]]
+Usable = Callable[[PeerVote], bool]
 Enough = Callable[[Sequence[PeerVote], Collection[NodeId]], bool]
 """Given the votes so far and the nodes still asked: can no vote change the answer any more?"""
 
@@ -26,8 +27,8 @@ class Waiting:
     """How long votes are waited for."""
 
     deadline_s: float
-    patience: float
-    """Multiple of the time in which most of those who did not fail have answered."""
+    patience: float | None
+    """Multiple of the time in which most of those who did not fail have answered; None waits until the deadline."""
     local: NodeId
     """Its answer decides where just a half have answered, so that a peer's hurry cannot shut this node out."""
 
@@ -41,6 +42,9 @@ class Collected:
     unanswered: dict[NodeId, str] = field(default_factory=dict)
 
 
+Heard = Callable[[Collected], None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Answered:
     node: NodeId
@@ -52,14 +56,24 @@ class _TimeUp:
     reason: str
 
 
-async def collect(asks: Mapping[NodeId, Ask], enough: Enough, waiting: Waiting, clock: Clock) -> Collected:
-    """Returns when all have answered, when `enough` says so, or when time is up; whoever is left is cancelled."""
-    collection = _Collection(asks, enough, waiting, clock)
+async def collect(
+    asks: Mapping[NodeId, Ask],
+    enough: Enough,
+    waiting: Waiting,
+    clock: Clock,
+    usable: Usable = lambda vote: vote.error is None,
+    heard: Heard = lambda _: None,
+) -> Collected:
+    """Returns when all have answered, when `enough` says so, or when time is up; whoever is left is cancelled.
+
+    Patience ends only where those who answered gave a `usable` vote. `heard` is told of every answer and failure."""
+    collection = _Collection(asks, enough, waiting, clock, usable)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(collection.ask(node), name=f"vote of {node}") for node in asks]
         tasks.append(group.create_task(collection.ring_at_deadline(), name="vote deadline"))
         while collection.pending:
             await collection.wait_until_next()
+            heard(collection.collected)
             if collection.becomes_impatient():
                 tasks.append(group.create_task(collection.ring_when_impatient(), name="vote patience"))
         for task in tasks:
@@ -70,8 +84,11 @@ async def collect(asks: Mapping[NodeId, Ask], enough: Enough, waiting: Waiting, 
 class _Collection:
     """One vote while it is being collected."""
 
-    def __init__(self, asks: Mapping[NodeId, Ask], enough: Enough, waiting: Waiting, clock: Clock) -> None:
+    def __init__(
+        self, asks: Mapping[NodeId, Ask], enough: Enough, waiting: Waiting, clock: Clock, usable: Usable
+    ) -> None:
         self._asks, self._enough, self._waiting, self._clock = asks, enough, waiting, clock
+        self._usable = usable
         self._started = clock.now()
         self._events: asyncio.Queue[_Answered | _TimeUp] = asyncio.Queue()
         self._impatient = False
@@ -107,9 +124,14 @@ class _Collection:
         self.pending.clear()
 
     def becomes_impatient(self) -> bool:
-        """True once: when most of those who did not fail have answered, or a half with this node among them."""
-        answered = self._asks.keys() - self.pending - self.collected.failed.keys()
-        able = len(self._asks) - len(self.collected.failed)
+        """True once: when most of those who did not fail have answered, or a half with this node among them.
+
+        An answer that cannot be used is a failure here: nonsense in a hurry must not end the wait for sense."""
+        if self._waiting.patience is None:
+            return False
+        answered = {vote.node for vote in self.collected.votes if self._usable(vote)}
+        useless = self._asks.keys() - self.pending - answered
+        able = len(self._asks) - len(useless)
         half_with_local = 2 * len(answered) == able and self._waiting.local in answered
         if self._impatient or not (2 * len(answered) > able or half_with_local):
             return False
@@ -122,6 +144,6 @@ class _Collection:
 
     async def ring_when_impatient(self) -> None:
         elapsed = self._clock.now() - self._started
-        limit = max(self._waiting.patience * elapsed, elapsed + SHORTEST_PATIENCE_S)
+        limit = max((self._waiting.patience or 0.0) * elapsed, elapsed + SHORTEST_PATIENCE_S)
         await self._clock.sleep(limit - elapsed)
         self._events.put_nowait(_TimeUp(f"not waited for: no answer in {limit:.1f} s, others needed {elapsed:.1f} s"))

@@ -18,13 +18,12 @@ from swarm.domain.generation import Provenance, TextDelta
 from swarm.domain.ids import NodeId
 from swarm.federation.ballots import absent_vote, first_result
 from swarm.federation.failures import common_failure
+from swarm.federation.first_words import FirstWords
 from swarm.federation.rules import VoteRules
 from swarm.federation.voters import Voter
 from swarm.ports.clock import Clock
 from swarm.ports.text_source import TextSource
 
-HEDGE_AFTER_S = 1.0
-"""Silence after which another one is asked as well; a p90 of the time to the first token may replace it."""
 HEDGES = 2
 """Asked because others were silent, at most."""
 
@@ -55,12 +54,13 @@ class _Silence:
 
 
 async def first_to_start(
-    contenders: Sequence[Contender], rules: VoteRules, clock: Clock, deadline_s: float
+    contenders: Sequence[Contender], rules: VoteRules, clock: Clock, deadline_s: float, first_words: FirstWords
 ) -> AsyncGenerator[TextDelta, None]:
     """The stream of whoever starts first, in the order given; the last delta has the ballots of all who were tried."""
-    async with _Race(contenders, clock, deadline_s) as race:
+    async with _Race(contenders, clock, deadline_s, first_words) as race:
         said = await race.wait_until_first_word()
         chosen = said.contender
+        first_words.began(chosen.voter.node, race.elapsed_s(chosen))
         await race.stop_others(chosen)
         transcript = _Transcript(chosen, rules.text_limit_chars)
         while said.delta.finish_reason is None:
@@ -114,8 +114,11 @@ class _Transcript:
 class _Race:
     """Owns one task a contender that was started, and the timers; leaving it ends them all."""
 
-    def __init__(self, contenders: Sequence[Contender], clock: Clock, deadline_s: float) -> None:
+    def __init__(
+        self, contenders: Sequence[Contender], clock: Clock, deadline_s: float, first_words: FirstWords
+    ) -> None:
         self._waiting, self._clock, self._deadline_s = deque(contenders), clock, deadline_s
+        self._first_words = first_words
         # Of length 1, so that nobody generates far ahead of the reader.
         self._events: asyncio.Queue[_Said | _Failed | _Silence] = asyncio.Queue(maxsize=1)
         self._tasks: dict[NodeId | str, asyncio.Task[None]] = {}
@@ -123,8 +126,10 @@ class _Race:
         self._errors: dict[NodeId, SwarmError] = {}
 
     async def __aenter__(self) -> _Race:
+        self._first_words.count_request()
         self._start_next()
-        self._own("hedge", self._hedge())
+        if self._started:
+            self._own("hedge", self._hedge())
         self._own("deadline", self._ring_at_deadline())
         return self
 
@@ -143,7 +148,7 @@ class _Race:
                     self._fail(contender, error)
                 case _Silence(final=True):
                     raise Unavailable(f"No node began to answer within {self._deadline_s:g} s; try again.")
-                case _Silence():
+                case _Silence() if self._first_words.may_hedge:
                     self._start_next()
         raise self._nobody_answered()
 
@@ -158,6 +163,9 @@ class _Race:
                 # Anything else is a last word of one that was being stopped.
 
     async def stop_others(self, contender: Contender) -> None:
+        for other, _ in self._started:
+            if other is not contender and other.voter.node not in self._errors:
+                self._first_words.was_silent(other.voter.node, self.elapsed_s(other))
         await self._stop([key for key in self._tasks if key != contender.voter.node])
 
     def votes_of_others(self, winner: Contender) -> list[PeerVote]:
@@ -178,6 +186,8 @@ class _Race:
     def _start_next(self) -> None:
         if self._waiting:
             contender = self._waiting.popleft()
+            if self._started:
+                self._first_words.count_extra_call()
             self._started.append((contender, self._clock.now()))
             self._own(contender.voter.node, self._run(contender))
 
@@ -186,6 +196,7 @@ class _Race:
             raise error
         if contender.voter.node not in self._errors:
             self._errors[contender.voter.node] = error
+            self._first_words.failed(contender.voter.node)
             self._start_next()
 
     def _nobody_answered(self) -> SwarmError:
@@ -206,7 +217,8 @@ class _Race:
 
     async def _hedge(self) -> None:
         for _ in range(HEDGES):
-            await self._clock.sleep(HEDGE_AFTER_S)
+            latest, _ = self._started[-1]
+            await self._clock.sleep(self._first_words.hedge_after_s(latest.voter.node))
             await self._events.put(_Silence(final=False))
 
     async def _ring_at_deadline(self) -> None:

@@ -16,6 +16,8 @@ UNKNOWN_RELIABILITY = 2 / 3
 CandidateKey = tuple[NodeId, str]
 """The author and the text of a candidate."""
 
+CrossScores = Mapping[CandidateKey, Mapping[NodeId, float]]
+
 
 @dataclass(frozen=True, slots=True)
 class VoteRules:
@@ -34,7 +36,7 @@ class VoteRules:
     """The chance that a node's answer is right, from its record, 0 to 1; `UNKNOWN_RELIABILITY` where it has none."""
     confidence: Mapping[NodeId, ConfidenceRecord] = field(default_factory=dict)
     """How sure each node has been before; without a record its claims count for nothing."""
-    cross_scores: Mapping[CandidateKey, Mapping[NodeId, float]] = field(default_factory=dict)
+    cross_scores: CrossScores = field(default_factory=dict)
     """Mean log-probability of a candidate by each node that scored it; an author's own is not looked at."""
     names: Mapping[NodeId, str] = field(default_factory=dict)
     text_limit_chars: int = 256 * 1024

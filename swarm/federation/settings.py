@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swarm.domain.ids import StrategyName
+from swarm.domain.ids import StrategyName, TrustMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +23,11 @@ class FederationSettings:
     """No vote is waited for longer than this."""
     patience: float = 2.0
     """Votes later than this multiple of the median one's time are not waited for."""
+    trust: TrustMode = "open"
+    """Whose vote counts how much before there is a record; right for the machines of one owner."""
+    anchors: tuple[str, ...] = ()
+    """Ids of nodes that are trusted as this one is."""
+    keep_texts: bool = False
+    """Remember prompts and answers with the last decisions; anybody on the network can read those."""
+    examine_every_s: float = 60.0
+    """Mean time between two questions with known answers, from which reputations are learned; a few tokens each."""

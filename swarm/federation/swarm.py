@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
@@ -15,20 +16,31 @@ from swarm.domain.ids import NodeId, StrategyName
 from swarm.domain.nodes import PeerInfo
 from swarm.federation.answer_form import expected_form
 from swarm.federation.ballots import absent_vote
+from swarm.federation.best_of_n import wants_cross_scores
 from swarm.federation.collecting import Ask, Collected, Waiting, collect
+from swarm.federation.cross_scoring import CrossScoring
 from swarm.federation.early_stop import is_decided
 from swarm.federation.failures import common_failure
 from swarm.federation.hedging import Contender, first_to_start
+from swarm.federation.memory import VoteMemory
+from swarm.federation.progress import Progress
 from swarm.federation.replay import replay
 from swarm.federation.rules import VoteRules
 from swarm.federation.settings import FederationSettings
 from swarm.federation.strategies import decide
+from swarm.federation.validity import why_invalid
 from swarm.federation.voters import ThisNode, Voter, choose_voters
 from swarm.ports.clock import Clock
 from swarm.ports.peer_link import PeerLink
 from swarm.ports.text_source import TextSource
 
 logger = logging.getLogger(__name__)
+
+JUDGING_S = 2.0
+"""That judges get in any case; reading a text takes a small part of the time that writing it took."""
+
+
+Heard = Callable[[Collected, VoteRules], None]
 
 
 class FederatedSwarm:
@@ -41,44 +53,72 @@ class FederatedSwarm:
         link: PeerLink,
         settings: FederationSettings,
         clock: Clock,
+        memory: VoteMemory | None = None,
     ) -> None:
         self._this, self._peers, self._link, self._settings, self._clock = this, peers, link, settings, clock
+        self._memory = memory or VoteMemory.empty(lambda: this.status().node, settings, clock)
+        self._judges = CrossScoring(this, link, clock)
 
     def voters(self, request: GenerationRequest) -> tuple[Voter, ...]:
         """Those who would be asked now."""
         return choose_voters(request, self._this.status(), self._peers(), self._settings.fan_out)
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
-        """`first_valid` streams as it is generated; the others when the vote is decided."""
-        if self._strategy(request) == "first_valid":
-            async with aclosing(self._first(request)) as deltas:
-                async for delta in deltas:
-                    yield delta
-            return
-        result = await self.generate_with_federation(request)
-        for delta in replay(result):
-            yield delta
+        """`first_valid` streams as it is generated; the others say how the vote is getting on until it is decided."""
+        first = self._strategy(request) == "first_valid"
+        async with aclosing(self._first(request) if first else self._voted(request)) as deltas:
+            async for delta in deltas:
+                yield delta
 
-    async def generate_with_federation(self, request: GenerationRequest) -> FederationResult:
+    async def _voted(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
+        progress = Progress(len(self.voters(request)))
+        voting = asyncio.create_task(
+            self.generate_with_federation(request, progress.heard), name=f"vote on {request.id}"
+        )
+        try:
+            async with aclosing(progress.until(voting, self._clock)) as news:
+                async for words in news:
+                    yield TextDelta(progress=words)
+            for delta in replay(await voting):
+                yield delta
+        finally:
+            voting.cancel()
+            await asyncio.gather(voting, return_exceptions=True)
+
+    async def generate_with_federation(
+        self, request: GenerationRequest, heard: Heard = lambda *_: None
+    ) -> FederationResult:
         """One vote. Raises `RequestError` where nobody can ever answer it, and `Unavailable` where nobody can now."""
         voters = self.voters(request)
         if not voters:
             raise Unavailable("No node can answer now; wait until this node or a peer is ready.")
+        self._memory.note(request)
         strategy, rules = self._strategy(request), self._rules(request, voters)
         started = self._clock.now()
-        collected = await self._collect(voters, strategy, rules)
+        collected = await self._collect(voters, strategy, rules, heard)
         _raise_where_all_failed(voters, collected)
-        votes = collected.votes + _absent_votes(voters, collected, self._clock.now() - started)
+        elapsed_s = self._clock.now() - started
+        if strategy == "best_of_n" and (judged := wants_cross_scores(collected.votes, rules)):
+            limit_s = max(min(self._settings.deadline_s, self._settings.patience * elapsed_s) - elapsed_s, JUDGING_S)
+            rules = replace(rules, cross_scores=await self._judges.scores(voters, judged, limit_s))
+        votes = collected.votes + _absent_votes(voters, collected, elapsed_s)
         result = _with_company(decide(strategy, votes, rules))
+        self._memory.remember(request, result, self._clock.now() - started)
         _log(request, result)
         return result
 
-    async def _collect(self, voters: tuple[Voter, ...], strategy: StrategyName, rules: VoteRules) -> Collected:
+    async def _collect(
+        self, voters: tuple[Voter, ...], strategy: StrategyName, rules: VoteRules, heard: Heard
+    ) -> Collected:
         def enough(votes: Sequence[PeerVote], pending: Collection[NodeId]) -> bool:
             return is_decided(strategy, votes, pending, rules)
 
+        def usable(vote: PeerVote) -> bool:
+            return why_invalid(vote, rules) is None
+
         waiting = Waiting(self._settings.deadline_s, self._settings.patience, self._this.status().node)
-        return await collect({voter.node: self._ask(voter) for voter in voters}, enough, waiting, self._clock)
+        asks = {voter.node: self._ask(voter) for voter in voters}
+        return await collect(asks, enough, waiting, self._clock, usable, partial(_tell, heard, rules))
 
     def _strategy(self, request: GenerationRequest) -> StrategyName:
         return request.strategy or self._settings.strategy
@@ -92,18 +132,33 @@ class FederatedSwarm:
         return self._this.source if voter.peer is None else self._link.source(voter.peer)
 
     def _rules(self, request: GenerationRequest, voters: tuple[Voter, ...]) -> VoteRules:
+        nodes = tuple(voter.node for voter in voters)
         return VoteRules(
-            invited=tuple(voter.node for voter in voters),
+            invited=nodes,
             local=self._this.status().node,
             model=request.model,
             form=expected_form(request),
+            trust=self._settings.trust,
+            reliability=self._memory.reputation.reliability(nodes),
             names={voter.node: voter.status.name for voter in voters},
         )
 
-    def _first(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
-        voters = self.voters(request)
+    async def _first(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
+        self._memory.note(request)
+        words, started = self._memory.first_words, self._clock.now()
+        voters = words.ordered(self.voters(request))
         contenders = [Contender(voter, self._source(voter)) for voter in voters]
-        return first_to_start(contenders, self._rules(request, voters), self._clock, self._settings.deadline_s)
+        rules = self._rules(request, voters)
+        race = first_to_start(contenders, rules, self._clock, self._settings.deadline_s, words)
+        async with aclosing(race) as deltas:
+            async for delta in deltas:
+                if delta.provenance and delta.provenance.decision:
+                    self._memory.remember(request, delta.provenance.decision, self._clock.now() - started)
+                yield delta
+
+
+def _tell(heard: Heard, rules: VoteRules, collected: Collected) -> None:
+    heard(collected, rules)
 
 
 def _raise_where_all_failed(voters: tuple[Voter, ...], collected: Collected) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.domain.federation import PeerVote
-from swarm.domain.generation import GenerationRequest
+from swarm.domain.generation import GenerationRequest, Prompt, TextScore
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Load, NodeStatus, PeerInfo
 from swarm.domain.seeds import derived_seed
@@ -16,6 +16,15 @@ LocalVotes = Callable[[GenerationRequest, int], Awaitable[tuple[PeerVote, ...]]]
 """This node's own candidates, as many as asked for; raises `SwarmError` where there is none."""
 
 
+LocalScores = Callable[[Prompt, Sequence[str]], Awaitable[tuple[TextScore | None, ...]]]
+"""How likely this node's own model finds each answer; raises `SwarmError` where it cannot judge now."""
+
+
+async def judges_nothing(_prompt: Prompt, texts: Sequence[str]) -> tuple[TextScore | None, ...]:
+    """Of a node that has no scorer."""
+    return (None,) * len(texts)
+
+
 @dataclass(frozen=True, slots=True)
 class ThisNode:
     """This node as one of those who can answer."""
@@ -23,6 +32,7 @@ class ThisNode:
     source: TextSource
     votes: LocalVotes
     status: Callable[[], NodeStatus]
+    scores: LocalScores = judges_nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import aiohttp
 
 from swarm.domain.errors import PeerError
 from swarm.domain.federation import PeerVote
-from swarm.domain.generation import GenerationRequest
+from swarm.domain.generation import GenerationRequest, TextScore
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
 from swarm.membership.strangers import SENTENCE_LIMIT, clean_text, sound_text
@@ -30,10 +30,19 @@ from swarm.peering.peer_source import PeerSource
 from swarm.ports.clock import Clock
 from swarm.ports.text_source import TextSource
 from swarm.wire.codec import MSGPACK_TYPE, decode, pack
-from swarm.wire.federation_messages import Goodbye, Hello, PeersReply, VoteReply, VoteRequest
+from swarm.wire.federation_messages import (
+    Goodbye,
+    Hello,
+    PeersReply,
+    ScoreReply,
+    ScoreRequest,
+    VoteReply,
+    VoteRequest,
+)
 
 HEALTH_PATH = "/v1/federation/health"
 VOTE_PATH = "/v1/federation/vote"
+SCORE_PATH = "/v1/federation/score"
 PEERS_PATH = "/v1/federation/peers"
 HELLO_PATH = "/v1/federation/hello"
 GOODBYE_PATH = "/v1/federation/goodbye"
@@ -97,6 +106,18 @@ class FederationClient:
         if not votes:
             raise PeerError(f"{peer.endpoint} answered without a vote.")
         return tuple(_checked(vote, peer, latency_s) for vote in votes)
+
+    async def request_scores(
+        self, peer: PeerInfo, request: GenerationRequest, texts: tuple[str, ...], timeout_s: float
+    ) -> tuple[TextScore | None, ...]:
+        message = ScoreRequest(request.id, request.prompt, texts, request.model)
+        with self._calls.to(peer) as call:
+            async with call.waiting():
+                reply = await self._exchange("POST", peer.endpoint, SCORE_PATH, timeout_s, message)
+        scores = decode(ScoreReply, _accepted(reply, peer.endpoint).body, reply.content_type).scores
+        if len(scores) != len(texts):
+            raise PeerError(f"{peer.endpoint} scored {len(scores)} of {len(texts)} texts.")
+        return tuple(score and replace(score, mean_logprob=min(0.0, score.mean_logprob)) for score in scores)
 
     async def peers_of(self, endpoint: Endpoint, timeout_s: float) -> tuple[PeerInfo, ...]:
         reply = await self._exchange("GET", endpoint, PEERS_PATH, timeout_s, limit_bytes=PEERS_LIMIT_BYTES)

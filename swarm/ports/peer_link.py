@@ -6,7 +6,7 @@ from typing import Protocol
 
 from swarm.domain.errors import PeerError
 from swarm.domain.federation import PeerVote
-from swarm.domain.generation import GenerationRequest
+from swarm.domain.generation import GenerationRequest, TextScore
 from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
 from swarm.ports.text_source import TextSource
 
@@ -34,6 +34,12 @@ class PeerLink(Protocol):
 
     async def request_vote(self, peer: PeerInfo, request: GenerationRequest, timeout_s: float) -> tuple[PeerVote, ...]:
         """The peer's candidates, at least one; a cancel stops the peer's generation too."""
+        ...
+
+    async def request_scores(
+        self, peer: PeerInfo, request: GenerationRequest, texts: tuple[str, ...], timeout_s: float
+    ) -> tuple[TextScore | None, ...]:
+        """How likely the peer's model finds each text as an answer to the request; as many as there are texts."""
         ...
 
     def source(self, peer: PeerInfo) -> TextSource:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swarm.domain.federation import PeerVote
-from swarm.domain.generation import ChatMessage, Sampling
+from swarm.domain.generation import ChatMessage, Sampling, TextScore
 from swarm.domain.nodes import NodeStatus, PeerInfo
 
 
@@ -24,6 +24,23 @@ class VoteRequest:
 @dataclass(frozen=True, slots=True)
 class VoteReply:
     votes: tuple[PeerVote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """POST /v1/federation/score: how likely do you find each of these answers of others?"""
+
+    id: str
+    prompt: tuple[ChatMessage, ...] | str
+    texts: tuple[str, ...]
+    model: str | None = None
+    protocol: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReply:
+    scores: tuple[TextScore | None, ...]
+    """In the order of the texts; None for one that this node cannot score."""
 
 
 @dataclass(frozen=True, slots=True)

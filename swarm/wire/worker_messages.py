@@ -88,6 +88,15 @@ class Generate:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """How likely the model finds this text as an answer to the prompt; answered by `Scored` or `GenerationFailed`."""
+
+    id: str
+    prompt: tuple[ChatMessage, ...] | str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     id: str
 
@@ -185,6 +194,14 @@ class Generated:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    id: str
+    mean_logprob: float
+    """Natural logarithm, over the tokens that were looked at."""
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationFailed:
     id: str
     kind: Literal["request", "unavailable", "backend", "cancelled"]
@@ -193,8 +210,9 @@ class GenerationFailed:
     code: str | None = None
 
 
-Command = LoadModel | Introduce | Forget | Suspect | Generate | Cancel | WeightsReady | Ping | Stop
-Event = Pong | Hardware | Loading | NeedWeights | Loaded | LoadFailed | ChainChanged | Generated | GenerationFailed
+Command = LoadModel | Introduce | Forget | Suspect | Generate | Score | Cancel | WeightsReady | Ping | Stop
+Loads = Hardware | Loading | NeedWeights | Loaded | LoadFailed | ChainChanged
+Event = Pong | Loads | Generated | Scored | GenerationFailed
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 
 

@@ -23,6 +23,7 @@ from swarm.wire.worker_messages import (
     LoadModel,
     Ping,
     Pong,
+    Score,
     Stop,
     Suspect,
     WeightsReady,
@@ -79,6 +80,8 @@ def main() -> int:
                     service.suspect(addresses)
                 case Generate():
                     service.generate(command)
+                case Score():
+                    service.score(command)
                 case Cancel(request):
                     service.cancel(request)
                 case WeightsReady():

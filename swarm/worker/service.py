@@ -23,11 +23,13 @@ from swarm.wire.worker_messages import (
     LoadFailed,
     Loading,
     LoadModel,
+    Score,
     WeightsReady,
 )
 from swarm.worker import device
 from swarm.worker.chain_door import ChainDoor
 from swarm.worker.decoder.generate import generate
+from swarm.worker.decoder.scoring import score
 from swarm.worker.decoder.steppers import ChainStepper, LocalStepper, Stepper
 from swarm.worker.failures import BlocksMissing, Cancelled, LoadFailure, PromptFailure
 from swarm.worker.families.checkpoint import Checkpoint, open_checkpoint
@@ -49,6 +51,7 @@ class Service:
         self._chain = ChainDoor(self._chain_changed, self._chain_ended)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._answers: ThreadPoolExecutor | None = None
+        self._scores = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._running: dict[str, threading.Event] = {}
 
     def __enter__(self) -> Service:
@@ -61,6 +64,7 @@ class Service:
             cancelled.set()
         self._missing.close()
         self._loader.shutdown(wait=False, cancel_futures=True)
+        self._scores.shutdown(wait=False, cancel_futures=True)
         if self._answers:
             self._answers.shutdown(wait=False, cancel_futures=True)
         self._chain.close()
@@ -167,6 +171,24 @@ class Service:
             return
         cancelled = self._running[command.id] = threading.Event()
         self._answers.submit(self._answer, self._model, command, cancelled)
+
+    def score(self, command: Score) -> None:
+        """One after the other: judging others' answers must not slow down one's own."""
+        if self._model is None:
+            self._send(GenerationFailed(command.id, "unavailable", "No model is loaded yet"))
+            return
+        cancelled = self._running[command.id] = threading.Event()
+        self._scores.submit(self._score, self._model, command, cancelled)
+
+    def _score(self, model: LoadedModel, command: Score, cancelled: threading.Event) -> None:
+        try:
+            context_tokens = model.checkpoint.info.context_tokens
+            open_stepper = functools.partial(self._stepper, model)
+            self._send(score(command, model.tokenizer, context_tokens, open_stepper, cancelled))
+        except Exception as error:
+            self._send(_failure(command.id, error))
+        finally:
+            self._running.pop(command.id, None)
 
     def cancel(self, request: str) -> None:
         if cancelled := self._running.get(request):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from swarm.domain.errors import PeerError
 from swarm.domain.federation import PeerVote
-from swarm.domain.generation import GenerationRequest
+from swarm.domain.generation import GenerationRequest, TextScore
 from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import Endpoint, Load, NodeStatus, PeerInfo
 from swarm.ports.clock import Clock
@@ -76,6 +76,11 @@ class MadeUpLan:
 
     async def request_vote(self, peer: PeerInfo, request: GenerationRequest, timeout_s: float) -> tuple[PeerVote, ...]:
         raise PeerError("nobody votes on this LAN")
+
+    async def request_scores(
+        self, peer: PeerInfo, request: GenerationRequest, texts: tuple[str, ...], timeout_s: float
+    ) -> tuple[TextScore | None, ...]:
+        raise PeerError("nobody judges on this LAN")
 
     def source(self, peer: PeerInfo) -> TextSource:
         raise NotImplementedError

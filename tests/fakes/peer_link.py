@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from swarm.domain.errors import PeerError
 from swarm.domain.federation import PeerVote
-from swarm.domain.generation import GenerationRequest
+from swarm.domain.generation import GenerationRequest, TextScore
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
 from swarm.ports.clock import Clock
@@ -32,6 +32,10 @@ class FakePeerLink:
     hellos: list[Endpoint] = field(default_factory=list)
     tables: dict[Endpoint, tuple[PeerInfo, ...]] = field(default_factory=dict)
     """What nodes say when they are asked for their peers."""
+    likes: dict[NodeId, dict[str, float]] = field(default_factory=dict)
+    """Mean log-probabilities that nodes give to texts."""
+    scored: dict[NodeId, tuple[str, ...]] = field(default_factory=dict)
+    """The texts that nodes were asked to judge."""
 
     async def probe(self, endpoint: Endpoint, timeout_s: float) -> NodeStatus:
         if endpoint not in self.statuses:
@@ -61,6 +65,15 @@ class FakePeerLink:
         if peer.node not in self.votes:
             raise PeerError(f"{peer.endpoint} refused the connection")
         return self.votes[peer.node]
+
+    async def request_scores(
+        self, peer: PeerInfo, request: GenerationRequest, texts: tuple[str, ...], timeout_s: float
+    ) -> tuple[TextScore | None, ...]:
+        self.scored[peer.node] = texts
+        await self._wait(peer.node)
+        if peer.node not in self.likes:
+            raise PeerError(f"{peer.endpoint} does not judge")
+        return tuple(TextScore(self.likes[peer.node].get(text, -9.0), 5) for text in texts)
 
     async def _wait(self, node: NodeId) -> None:
         if node in self.silent:

@@ -33,6 +33,10 @@ class Stepper(Protocol):
         """Adds these tokens to the sequence; the [vocabulary] logits that follow the last of them."""
         ...
 
+    def step_all(self, ids: Sequence[int]) -> torch.Tensor:
+        """As `step`; the [tokens, vocabulary] logits that follow each of them."""
+        ...
+
 
 class LocalStepper:
     """The family's own forward with its own cache."""
@@ -51,6 +55,9 @@ class LocalStepper:
 
     def step(self, ids: Sequence[int]) -> torch.Tensor:
         return self._sequence.step(ids)
+
+    def step_all(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._sequence.step_all(ids, len(ids))
 
 
 class ChainStepper:
@@ -74,11 +81,17 @@ class ChainStepper:
     def __exit__(self, *details: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._session.__exit__(*details)
 
-    @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._forward(ids, 1)[-1]
+
+    def step_all(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._forward(ids, len(ids))
+
+    @torch.inference_mode()
+    def _forward(self, ids: Sequence[int], keep: int) -> torch.Tensor:
         inputs = torch.tensor([ids], device=self._causal.device)
         positions = torch.arange(self._past, self._past + len(ids), device=inputs.device).unsqueeze(0)
-        made = self._causal(input_ids=inputs, position_ids=positions, use_cache=False, logits_to_keep=1)
+        made = self._causal(input_ids=inputs, position_ids=positions, use_cache=False, logits_to_keep=keep)
         self._past += len(ids)
-        logits: torch.Tensor = made.logits[0, -1]
+        logits: torch.Tensor = made.logits[0]
         return logits

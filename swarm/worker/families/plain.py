@@ -20,14 +20,19 @@ class PlainSequence:
         self._causal = causal
         taken = inspect.signature(causal.forward).parameters
         self._name = next((name for name in STATE_NAMES if name in taken), STATE_NAMES[0])
-        self._limit = {"logits_to_keep": 1} if "logits_to_keep" in taken else {}
+        self._can_keep_few = "logits_to_keep" in taken
         self._state = DynamicCache(config=causal.config) if causal._supports_default_dynamic_cache() else None
 
-    @torch.inference_mode()
     def step(self, ids: Sequence[int]) -> torch.Tensor:
         """Adds these tokens; the [vocabulary] logits that follow the last of them."""
+        return self.step_all(ids, 1)[-1]
+
+    @torch.inference_mode()
+    def step_all(self, ids: Sequence[int], keep: int) -> torch.Tensor:
+        """As `step`; the [tokens, vocabulary] logits that follow each of the last `keep` tokens, or of all of them."""
         inputs = torch.tensor([ids], device=self._causal.device)
-        made = self._causal(input_ids=inputs, use_cache=True, **{self._name: self._state}, **self._limit)
+        limit = {"logits_to_keep": keep} if self._can_keep_few else {}
+        made = self._causal(input_ids=inputs, use_cache=True, **{self._name: self._state}, **limit)
         self._state = made[self._name]
-        logits: torch.Tensor = made.logits[0, -1]
+        logits: torch.Tensor = made.logits[0]
         return logits
