@@ -183,7 +183,7 @@ class Service:
     def _score(self, model: LoadedModel, command: Score, cancelled: threading.Event) -> None:
         try:
             context_tokens = model.checkpoint.info.context_tokens
-            open_stepper = functools.partial(self._stepper, model)
+            open_stepper = functools.partial(self._stepper, model, cancelled)
             self._send(score(command, model.tokenizer, context_tokens, open_stepper, cancelled))
         except Exception as error:
             self._send(_failure(command.id, error))

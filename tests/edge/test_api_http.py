@@ -18,11 +18,13 @@ import pytest
 from swarm.api.server import ApiServer
 from swarm.api.settings import ApiSettings
 from swarm.domain.errors import BackendError, ConfigError, Unavailable
+from swarm.domain.federation import DecisionRecord
 from swarm.domain.generation import ChatMessage, Sampling
+from swarm.domain.ids import RequestId
 from swarm.domain.nodes import NodeStatus, Progress
 from swarm.wire.codec import MSGPACK_TYPE, pack, unpack
 from swarm.wire.federation_messages import Goodbye, PeersReply, VoteReply, VoteRequest
-from tests.fakes.api_node import NODE, READY, VOTE, FakeNode, ScriptedAnswers, peer
+from tests.fakes.api_node import BALLOT, NODE, READY, VOTE, FakeNode, ScriptedAnswers, peer
 
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 
@@ -316,3 +318,29 @@ async def test_an_address_that_is_not_this_machines_is_a_plain_error() -> None:
         with pytest.raises(ConfigError, match=r"api\.host"):
             async with ApiServer(FakeNode().services(), ApiSettings(port=0), host):
                 pass
+
+
+async def test_a_vote_tells_how_it_gets_on_while_there_is_no_text() -> None:
+    answers = ScriptedAnswers(hold_at=0, progress="swarm 3/5 answered, leader 2")
+    async with (
+        session_of(FakeNode(answers), keep_alive_s=0.05) as session,
+        session.post("/v1/chat/completions", json=CHAT | {"stream": True}) as response,
+    ):
+        lines = [await response.content.readline() for _ in range(6)]
+        assert json.loads(lines[0][6:])["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+        assert lines[2] == lines[4] == b": swarm 3/5 answered, leader 2\n"
+        answers.go.set()
+        rest = await events_of(response)
+    assert rest[-2] == "data: [DONE]"
+    assert sum('"role"' in event for event in rest) == 0
+
+
+async def test_the_last_decisions_can_be_read() -> None:
+    record = DecisionRecord(
+        RequestId("r"), 1.0, 0.5, "weighted_vote", NODE, "demo/tiny", 1.0, 1.0, True, "all agree", (BALLOT,)
+    )
+    node = FakeNode(decisions=(record,))
+    async with session_of(node) as session, session.get("/v1/federation/decisions") as response:
+        (told,) = (await response.json())["decisions"]
+    assert told["ballots"][0]["node"] == NODE
+    assert told["prompt"] is None

@@ -110,6 +110,22 @@ async def test_a_killed_worker_fails_its_answers_and_is_started_again(tmp_path: 
         assert text(await answer(engine, request())).endswith("35.")
 
 
+async def test_answers_of_others_are_judged_and_a_cancel_is_heard(tmp_path: Path) -> None:
+    async with running(tmp_path, "one", blocks="none") as engine:
+        with pytest.raises(Unavailable, match="loading"):
+            await engine.score(QUESTION, "42")
+        await wait_until(lambda: engine.state.state == "ready")
+        likely, unlikely = await engine.score(QUESTION, "The answer is 35."), await engine.score(QUESTION, "zq zq")
+        assert unlikely.mean_logprob < likely.mean_logprob <= 0
+        with pytest.raises(RequestError, match="no text"):
+            await engine.score(QUESTION, "")
+        judging = asyncio.create_task(engine.score(QUESTION, "9 " * 900))
+        await asyncio.sleep(0)
+        judging.cancel()
+        await asyncio.gather(judging, return_exceptions=True)
+        assert (await engine.score(QUESTION, "The answer is 35.")) == likely
+
+
 async def test_an_answer_that_nobody_reads_any_more_frees_its_slot(tmp_path: Path) -> None:
     async with running(tmp_path, "one", blocks="none", slots=1) as engine:
         await wait_until(lambda: engine.state.state == "ready")
@@ -152,6 +168,10 @@ async def test_two_halves_answer_like_the_whole_and_say_who_is_missing(tmp_path:
         assert deltas[-1].provenance is not None
         assert (deltas[-1].provenance.route, deltas[-1].provenance.nodes) == ("chain", ("first", "last"))
         assert text(await answer(last, request())) == text(deltas)
+        likely, unlikely = await first.score(QUESTION, text(deltas)), await first.score(QUESTION, "zq zq zq zq")
+        assert unlikely.mean_logprob < likely.mean_logprob <= 0
+        said = sum(delta.logprob_sum for delta in deltas) / likely.tokens
+        assert likely.mean_logprob == pytest.approx(said, abs=0.05)
         first.forget(last.state.chain_addresses)
         await wait_until(lambda: first.state.state == "waiting")
 

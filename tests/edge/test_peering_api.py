@@ -97,6 +97,15 @@ async def test_closing_the_stream_ends_the_generation_there() -> None:
         await asyncio.wait_for(both.node.answers.closed.wait(), 2)
 
 
+async def test_answers_are_judged_in_their_order() -> None:
+    async with pair(FakeNode()) as both:
+        scores = await both.client.request_scores(both.peer, CHAT, ("four", "", "5"), 5)
+        with pytest.raises(PeerError, match="1 to 16 texts"):
+            await both.client.request_scores(both.peer, CHAT, (), 5)
+    assert [score and score.mean_logprob for score in scores] == [-4.0, None, -1.0]
+    assert both.node.judged == [(CHAT.prompt, ("four", "", "5"))]
+
+
 async def test_votes_and_goodbyes_arrive() -> None:
     async with pair(FakeNode()) as both:
         (vote,) = await both.client.request_vote(both.peer, CHAT, 5)

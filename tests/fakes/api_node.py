@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
 from swarm.api.services import ApiServices
-from swarm.domain.federation import Ballot, FederationResult, PeerVote
-from swarm.domain.generation import GenerationRequest, Provenance, TextDelta, Usage
+from swarm.domain.federation import Ballot, DecisionRecord, FederationResult, PeerVote
+from swarm.domain.generation import GenerationRequest, Prompt, Provenance, TextDelta, TextScore, Usage
 from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import BlockSpan, Endpoint, Load, ModelInfo, NodeStatus, PeerInfo
 
@@ -63,6 +63,8 @@ class ScriptedAnswers:
     error: Exception | None = None
     error_at: int = 0
     hold_at: int | None = None
+    progress: str | None = None
+    """Told before anything else."""
     provenance: Provenance = LOCAL
     go: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,6 +73,8 @@ class ScriptedAnswers:
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         self.asked.append(request)
         try:
+            if self.progress is not None:
+                yield TextDelta(progress=self.progress)
             for place, text in enumerate([*self.texts, ""]):
                 if self.error is not None and place == self.error_at:
                     raise self.error
@@ -91,16 +95,24 @@ class FakeNode:
     peers: tuple[PeerInfo, ...] = ()
     voted: list[GenerationRequest] = field(default_factory=list)
     goodbyes: list[NodeId] = field(default_factory=list)
+    judged: list[tuple[Prompt, tuple[str, ...]]] = field(default_factory=list)
+    decisions: tuple[DecisionRecord, ...] = ()
 
     async def votes(self, request: GenerationRequest) -> tuple[PeerVote, ...]:
         self.voted.append(request)
         return (VOTE,)
+
+    async def scores(self, prompt: Prompt, texts: Sequence[str]) -> tuple[TextScore | None, ...]:
+        self.judged.append((prompt, tuple(texts)))
+        return tuple(TextScore(-float(len(text)), 1) if text else None for text in texts)
 
     def services(self) -> ApiServices:
         ids = itertools.count(1)
         return ApiServices(
             answers=self.answers,
             votes=self.votes,
+            scores=self.scores,
+            decisions=lambda: self.decisions,
             status=lambda: self.status,
             peers=lambda: self.peers,
             hear_goodbye=self.goodbyes.append,

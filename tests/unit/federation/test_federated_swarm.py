@@ -11,6 +11,7 @@ from swarm.domain.federation import PeerVote
 from swarm.domain.generation import GenerationRequest, Sampling, TextDelta
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import NodeStatus, PeerInfo
+from swarm.federation.memory import VoteMemory
 from swarm.federation.settings import FederationSettings
 from swarm.federation.swarm import FederatedSwarm
 from swarm.federation.voters import ThisNode
@@ -196,6 +197,80 @@ async def test_the_winner_is_streamed_in_pieces_and_the_last_carries_the_decisio
     assert last.provenance is not None
     assert last.provenance.route == "federation"
     assert last.provenance.decision is not None
+
+
+async def test_a_stream_says_soon_that_it_was_taken_and_then_how_the_vote_gets_on() -> None:
+    bench = Bench(local_delay_s=3.0)
+    bench.link.votes = {NodeId("a"): (vote("a", "The answer is 71."),), NodeId("b"): (vote("b"),)}
+    bench.link.delays_s = {NodeId("a"): 1.0, NodeId("b"): 2.0}
+    told = [delta.progress for delta in await read(bench) if delta.progress]
+    said = ("0/3 answered, leader 0", "1/3 answered, leader 1", "2/3 answered, leader 1")
+    assert told[:3] == [f"swarm {words}" for words in said]
+    assert bench.clock.sleepers == 0
+
+
+async def test_a_refusal_by_all_comes_before_any_word() -> None:
+    bench = Bench(local=Unavailable("full", busy=True))
+    bench.link.errors = {NodeId("a"): PeerError("x"), NodeId("b"): PeerError("y")}
+    with pytest.raises(Unavailable):
+        [delta async for delta in bench.swarm.stream(ask())]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_nonsense_in_a_hurry_does_not_end_the_wait_for_sense() -> None:
+    bench = Bench(local_delay_s=20.0, peers=tuple(peer_info(name) for name in "abc"))
+    bench.link.votes = {NodeId(name): (vote(name, ""),) for name in "abc"}
+    assert (await bench.after(21)).winner.node == "here"
+
+
+def judged_bench() -> Bench:
+    """Three that disagree."""
+    bench = Bench(settings=FederationSettings(strategy="best_of_n"), local=(vote("here", "The answer is 1."),))
+    bench.link.votes = {NodeId("a"): (vote("a", "The answer is 2."),), NodeId("b"): (vote("b", "The answer is 3."),)}
+    return bench
+
+
+async def test_where_no_two_agree_everybody_judges_the_others_answers() -> None:
+    bench = judged_bench()
+    bench.link.likes = {NodeId("a"): {}, NodeId("b"): {}}
+    await bench.after(0)
+    assert bench.link.scored == {
+        "a": ("The answer is 1.", "The answer is 3."),
+        "b": ("The answer is 1.", "The answer is 2."),
+    }
+
+
+async def test_judges_are_not_waited_for_and_not_asked_where_two_agree() -> None:
+    bench = judged_bench()
+    bench.link.likes = {NodeId("a"): {}, NodeId("b"): {}}
+    bench.link.silent_judges = {NodeId("b")}
+    assert await bench.after(2.5) is not None
+    assert bench.clock.sleepers == 0
+    bench = judged_bench()
+    bench.link.votes[NodeId("b")] = (vote("b", "The answer is 1."),)
+    await bench.after(0)
+    assert not bench.link.scored
+
+
+async def test_what_a_vote_was_like_is_remembered_without_its_words() -> None:
+    memory = VoteMemory.empty(lambda: NodeId("here"), FederationSettings(), ManualClock())
+    bench = Bench(local_delay_s=1.0)
+    bench.swarm = FederatedSwarm(
+        ThisNode(bench.source, bench.votes, lambda: bench.status),
+        lambda: bench.peers,
+        bench.link,
+        bench.settings,
+        bench.clock,
+        memory,
+    )
+    bench.link.votes = {NodeId("a"): (vote("a"),), NodeId("b"): (vote("b", "The answer is 71."),)}
+    await bench.after(1.1)
+    (record,) = memory.decisions.newest_first()
+    assert (record.request, record.winner in ("here", "a"), record.prompt) == ("request-1", True, None)
+    assert "70" not in repr([replace(ballot, latency_s=0.0) for ballot in record.ballots])
+    keys = {ballot.node: ballot.key for ballot in record.ballots}
+    assert keys["here"] == keys["a"] != keys["b"]
+    assert memory.reputation.record(NodeId("b")).disagreed == 1
 
 
 async def test_a_cancelled_vote_stops_everybody() -> None:
