@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from swarm.api.errors import error_body, not_ready, retry_headers
 from swarm.api.json_replies import json_reply
 from swarm.api.services import ApiServices
+from swarm.domain.coverage import strength, what_is_unserved
 from swarm.domain.errors import Unavailable
-from swarm.domain.nodes import NodeStatus
+from swarm.domain.nodes import Coverage, NodeStatus
 
 
 class HealthRoutes:
@@ -22,6 +25,7 @@ class HealthRoutes:
         status = self._services.status()
         facts = {
             "model": status.model.id if status.model else None,
+            "coverage": coverage_facts(status.coverage),
             "peers": sum(peer.standing == "alive" for peer in self._services.peers()),
         }
         if status.can_answer:
@@ -36,7 +40,20 @@ def why_not_ready(status: NodeStatus) -> str:
         case "failed":
             return f"This node cannot answer: {status.problem or 'its model did not load; see its log'}."
         case "waiting":
-            spans = ", ".join(str(span) for span in status.missing)
-            return f"Blocks {spans or 'of the model'} are served by nobody; start another node."
+            unserved = what_is_unserved(status.missing, status.coverage.block_bytes if status.coverage else 0)
+            return f"This node cannot answer: {unserved}."
         case _:
             return "The model is still loading."
+
+
+def coverage_facts(coverage: Coverage | None) -> dict[str, Any] | None:
+    """For those who watch: how often the weakest block is served, and how many nodes may die."""
+    if coverage is None:
+        return None
+    least = min((stretch.nodes for stretch in coverage.stretches), default=0)
+    return {
+        "least_served": least,
+        "survives": coverage.survives,
+        "missing": [str(span) for span in coverage.missing],
+        "in_words": strength(coverage),
+    }

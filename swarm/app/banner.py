@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 
 import swarm
+from swarm.domain.coverage import strength
 from swarm.domain.ids import NodeId
-from swarm.domain.nodes import Endpoint, NodeStatus
+from swarm.domain.nodes import Coverage, Endpoint, NodeStatus
 from swarm.engine.model_choice import ModelChoice
 from swarm.federation.settings import FederationSettings
 from swarm.host.addresses import AddressChoice
@@ -53,6 +54,11 @@ def serving_line(status: NodeStatus, why: str) -> str:
     return f"  serving    {blocks} of {status.model.id if status.model else 'no model'}: {why}"
 
 
+def coverage_line(coverage: Coverage) -> str:
+    """Whenever it changes: what is missing and what would fill it, or how many nodes may die."""
+    return f"  coverage   {strength(coverage)}"
+
+
 def ready_line(status: NodeStatus, endpoint: Endpoint) -> str:
     """One JSON object for programs that wait until this node can answer."""
     return json.dumps(
@@ -61,5 +67,6 @@ def ready_line(status: NodeStatus, endpoint: Endpoint) -> str:
             "url": f"http://{endpoint}/v1",
             "node": status.node,
             "model": status.model.id if status.model else None,
+            "survives": status.coverage.survives if status.coverage else None,
         }
     )

@@ -12,7 +12,7 @@ from functools import partial
 
 from swarm.api.server import ApiServer
 from swarm.api.services import ApiServices
-from swarm.app.banner import Choices, banner, ready_line, serving_line
+from swarm.app.banner import Choices, banner, coverage_line, ready_line, serving_line
 from swarm.app.broadcast import Broadcast
 from swarm.app.network_watch import NetworkWatch
 from swarm.app.node_weights import build_weights
@@ -22,6 +22,7 @@ from swarm.app.votes import build_votes
 from swarm.config.settings import Settings
 from swarm.discovery.service import SwarmDiscovery
 from swarm.discovery.static_peers import static_endpoints
+from swarm.domain.coverage import strength
 from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft, PeerSuspected
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Advert, Endpoint, NodeStatus, PeerInfo
@@ -163,7 +164,10 @@ class Daemon:
                 background.append(tasks.create_task(self._votes.run(), name="reputations"))
                 parts.push_async_callback(self._membership.say_goodbye)
                 discovery = await parts.enter_async_context(self._discovery())
-                network = NetworkWatch(self._api, discovery, self._advert, self._settings.api.host, self._clock)
+                asked_host = self._settings.api.host
+                network = NetworkWatch(
+                    self._api, discovery, self._advert, asked_host, self._clock, self._engine.move_chain
+                )
                 watching = tasks.create_task(network.run(), name="network")
                 background.append(tasks.create_task(self._tell_changes(network), name="changes"))
                 # Left first: a goodbye is believed only once the socket is closed.
@@ -192,7 +196,7 @@ class Daemon:
 
     async def _tell_changes(self, network: NetworkWatch) -> None:
         """Tells the operator, programs and the LAN what became of the model."""
-        is_ready, told = False, ""
+        is_ready, told, told_coverage = False, "", ""
         while True:
             self._changed.clear()
             status, state = self.status(), self._engine.state
@@ -205,6 +209,9 @@ class Daemon:
             if state.complete and state.why != told:
                 told = state.why
                 self._say(serving_line(status, told))
+            if state.complete and state.coverage and strength(state.coverage) != told_coverage:
+                told_coverage = strength(state.coverage)
+                self._say(coverage_line(state.coverage))
             await network.announce()
             await self._changed.wait()
 

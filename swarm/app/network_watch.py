@@ -23,7 +23,9 @@ LOOK_EVERY_S = 5.0
 
 
 class NetworkWatch:
-    """`asked_host` is the operator's own choice: then nothing else is listened at, and its loss is told."""
+    """`asked_host` is the operator's own choice: then nothing else is listened at, and its loss is told.
+
+    `on_address` is told the address by which others now reach this machine best."""
 
     def __init__(
         self,
@@ -32,9 +34,10 @@ class NetworkWatch:
         advert: Callable[[tuple[Endpoint, ...]], Advert],
         asked_host: str,
         clock: Clock,
+        on_address: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._api, self._discovery, self._advert = api, discovery, advert
-        self._asked_host, self._clock = asked_host, clock
+        self._asked_host, self._clock, self._on_address = asked_host, clock, on_address
         self._announced = api.endpoints
         self._is_cut_off = False
         self._refused: str | None = None
@@ -104,6 +107,7 @@ class NetworkWatch:
         self._note(cut_off=not endpoints and is_lan_known)
         if endpoints and endpoints != self._announced:
             self._announced = endpoints
+            self._on_address(endpoints[0].host)
             await self.announce()
         else:
             await self._discovery.check_interfaces()

@@ -49,6 +49,7 @@ def status_of(this: Identity, state: EngineState, admission: Admission, answerin
         blocks=state.blocks,
         whole=state.whole,
         missing=state.missing if state.state == "waiting" else (),
+        coverage=state.coverage,
         progress=state.progress,
         problem=state.problem,
         chain_addresses=state.chain_addresses,

@@ -34,6 +34,7 @@ _OPTIONS: tuple[Decorator, ...] = (
     _model("--engine", type=click.Choice(_engine_words), help="The whole model here, or a chain of several machines."),
     _model("--no-share-weights", is_flag=True, flag_value=False, help="Hand no weights on to other machines."),
     _model("--no-fetch-weights", is_flag=True, flag_value=False, help="Take no weights from other machines."),
+    _model("--memory", metavar="SIZE|PERCENT", help="What the model may take of the memory: 2GiB, 50%."),
     _federation("--federation", is_flag=True, flag_value=True, help="Ask the peers too, and decide among the answers."),
     _federation("--strategy", type=click.Choice(get_args(StrategyName)), help="How it is decided."),
     _network("--host", metavar="ADDRESS", help="IP address to listen on; by default the private LAN address."),

@@ -12,6 +12,7 @@ SETTING_OF_FLAG: Mapping[str, str] = MappingProxyType(
         "--engine": "engine.engine",
         "--no-share-weights": "weights.share",
         "--no-fetch-weights": "weights.fetch",
+        "--memory": "engine.memory_limit",
         "--federation": "federation.enabled",
         "--strategy": "federation.strategy",
         "--host": "api.host",

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from swarm.config.catalog import Setting, suggest
 from swarm.discovery.static_peers import parse_endpoint
 from swarm.domain.errors import ConfigError
+from swarm.domain.memory import is_memory_limit
 from swarm.membership.strangers import is_node_id
 
 NAME_LIMIT = 63
@@ -123,6 +124,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "engine.model": Rule("a folder, a Hugging Face name, demo, or auto", lambda text: text.strip() != ""),
         "engine.blocks": Rule(
             "auto, none, all, how many (such as 12), or A:B with A below B (such as 0:12 for blocks 0 to 11)", is_blocks
+        ),
+        "engine.memory_limit": Rule(
+            "a size such as 2GiB or 500MB, a share such as 50%, or empty for what is free", is_memory_limit
         ),
         "engine.queue_limit": COUNT,
         "engine.threads": COUNT,

@@ -52,6 +52,33 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Blocks that follow each other and are served by equally many nodes."""
+
+    span: BlockSpan
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How often each block of a model is served; the stretches follow each other from block 0 to the last."""
+
+    stretches: tuple[Stretch, ...] = ()
+    block_bytes: int = 0
+    """Memory that one block takes; 0 where it is not known."""
+
+    @property
+    def missing(self) -> tuple[BlockSpan, ...]:
+        return tuple(stretch.span for stretch in self.stretches if stretch.nodes == 0)
+
+    @property
+    def survives(self) -> int:
+        """So many nodes can die, whichever they are, and every block is still served: to uncover a block all that
+        serve it must go, and the block with the fewest is the cheapest cut."""
+        return max(0, min((stretch.nodes for stretch in self.stretches), default=0) - 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Long work, as a person reads it. `fraction` is 0 to 1, or None while the end is not known."""
 
@@ -103,6 +130,8 @@ class NodeStatus:
     """Holds the whole model, and answers without others."""
     missing: tuple[BlockSpan, ...] = ()
     """Blocks that nobody is known to serve; empty where this node can answer."""
+    coverage: Coverage | None = None
+    """How often each block is served, as this node sees it; None where it uses no chain."""
     progress: Progress | None = None
     problem: str | None = None
     """What went wrong last, while it still matters."""

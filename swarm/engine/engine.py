@@ -28,6 +28,7 @@ from swarm.wire.worker_messages import (
     Introduce,
     LoadFailed,
     LoadModel,
+    MoveChain,
     NeedWeights,
     Ping,
     Score,
@@ -184,6 +185,7 @@ class Engine:
             repair_s=settings.repair_s,
             digest=self._choice.digest,
             hub_cache=self._place.hub_cache,
+            memory_limit=settings.memory_limit,
         )
 
     async def _listen(self, worker: WorkerProcess) -> str:
@@ -229,6 +231,14 @@ class Engine:
         self._suspects.difference_update(new)
         if new and self._worker:
             self._worker.send(Introduce(new))
+
+    def move_chain(self, host: str) -> None:
+        """This machine is reached at another address now; the model stays loaded."""
+        if self._place.chain_host in (None, host):
+            return
+        self._place = replace(self._place, chain_host=host)
+        if self._worker:
+            self._worker.send(MoveChain(host))
 
     def forget(self, addresses: Sequence[str]) -> None:
         """Nodes that are gone."""

@@ -14,6 +14,9 @@ class EngineSettings:
     """Which decoder layers to serve to others: `auto`, a number, `A:B` (B excluded), or `none`."""
     engine: Literal["auto", "local", "chain"] = "auto"
     """`local` needs the whole model here; `chain` always goes through blocks; `auto` takes local where it fits."""
+    memory_limit: str = ""
+    """What the model may take of this machine's memory, weights and attention caches together: `2GiB`, `500MB`, `50%`;
+    empty: what is free."""
     slots: int = 4
     """Answers generated at the same time; more wait."""
     queue_limit: int = 32

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from swarm.domain.coverage import what_is_unserved
 from swarm.domain.ids import NodeState
-from swarm.domain.nodes import BlockSpan, ModelInfo, Progress
-from swarm.wire.worker_messages import ChainChanged, Event, Hardware, Loaded, LoadFailed, Loading
+from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo, Progress
+from swarm.wire.worker_messages import ChainChanged, ChainOpened, Event, Hardware, Loaded, LoadFailed, Loading
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,8 @@ class EngineState:
     model: ModelInfo | None = None
     blocks: BlockSpan | None = None
     whole: bool = False
-    missing: tuple[BlockSpan, ...] = ()
+    coverage: Coverage | None = None
+    """How often each block is served; None while no chain is joined."""
     progress: Progress | None = None
     problem: str | None = None
     chain_addresses: tuple[str, ...] = ()
@@ -51,10 +53,16 @@ class EngineState:
                 ).settled(chain_only)
             case LoadFailed(message, permanent):
                 return replace(self, state="failed" if permanent else "starting", problem=message, progress=None)
-            case ChainChanged(missing):
-                return replace(self, missing=missing).settled(chain_only)
+            case ChainOpened(addresses):
+                return replace(self, chain_addresses=addresses)
+            case ChainChanged(coverage):
+                return replace(self, coverage=coverage).settled(chain_only)
             case _:
                 return self
+
+    @property
+    def missing(self) -> tuple[BlockSpan, ...]:
+        return self.coverage.missing if self.coverage else ()
 
     def settled(self, chain_only: bool) -> EngineState:
         """Ready, or waiting for blocks, once something is loaded."""
@@ -71,11 +79,9 @@ class EngineState:
         """Why no answer can be given now, and what would help."""
         match self.state:
             case "waiting":
-                spans = ", ".join(map(str, self.missing))
-                return (
-                    f"Blocks {spans} of {self.model.id if self.model else 'the model'} are served by no node. "
-                    f"Start one more node with --blocks {self.missing[0] if self.missing else 'auto'}."
-                )
+                name = self.model.id if self.model else "the model"
+                needed = self.coverage.block_bytes if self.coverage else 0
+                return f"Of {name} {what_is_unserved(self.missing, needed)}."
             case "failed":
                 return f"The model did not load: {self.problem}"
             case _ if self.problem:

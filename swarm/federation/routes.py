@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from swarm.domain.coverage import what_is_unserved
 from swarm.domain.errors import RequestError, Unavailable
 from swarm.domain.generation import GenerationRequest
 from swarm.domain.nodes import NodeStatus, PeerInfo
@@ -78,7 +79,7 @@ def what_is_missing(status: NodeStatus) -> str:
                 f"The model could not be loaded: {status.problem or 'no reason is known'}. Correct it and start again."
             )
         case "waiting":
-            return _missing_blocks(status)
+            return what_is_unserved(status.missing, status.coverage.block_bytes if status.coverage else 0)
         case "starting" | "loading" if status.progress is not None:
             fraction = status.progress.fraction
             done = "" if fraction is None else f", {fraction:.0%} done"
@@ -87,14 +88,3 @@ def what_is_missing(status: NodeStatus) -> str:
             return "The model is not loaded yet. Try again in a few seconds."
         case "ready":
             return "No node that can answer serves this model now. Try again in a few seconds."
-
-
-def _missing_blocks(status: NodeStatus) -> str:
-    spans = [str(span) for span in status.missing]
-    if not spans:
-        return "The blocks of the model are not all served yet. Try again in a few seconds."
-    more = "one more node" if len(spans) == 1 else f"{len(spans)} more nodes"
-    wanted = " and ".join(f"--blocks {span}" for span in spans)
-    verb = "are" if len(status.missing) > 1 or len(status.missing[0]) > 1 else "is"
-    noun = "block" if verb == "is" else "blocks"
-    return f"{noun} {', '.join(spans)} {verb} not served by anyone; start {more} with {wanted}"

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import replace
 
 from swarm.domain.ids import BootId, NodeId
-from swarm.domain.nodes import LAYERS_LIMIT, Endpoint, Load, ModelInfo, NodeStatus, PeerInfo
+from swarm.domain.nodes import LAYERS_LIMIT, Coverage, Endpoint, Load, ModelInfo, NodeStatus, PeerInfo, Stretch
 
 TEXT_LIMIT = 64
 """Characters; fits one line of a log and one cell of a table."""
@@ -16,6 +16,7 @@ ID_LIMIT = 64
 MOST_INSTANCES = 16
 MOST_SPANS = 64
 MOST_ADDRESSES = 16
+MOST_NODES = 1024
 MOST_ANSWERS = 10_000
 """Of anything that a node can do at the same time."""
 MOST_COUNTED = 2**53
@@ -52,6 +53,7 @@ def clean_status(status: NodeStatus) -> NodeStatus:
         load=_clean_load(status.load),
         model=_clean_model(status.model),
         missing=status.missing[:MOST_SPANS],
+        coverage=_clean_coverage(status.coverage),
         problem=None if status.problem is None else clean_text(status.problem, SENTENCE_LIMIT),
         progress=None
         if status.progress is None
@@ -94,6 +96,15 @@ def _clean_load(load: Load) -> Load:
         slots=_within(load.slots, 1, MOST_ANSWERS),
         queue_limit=_within(load.queue_limit, 0, MOST_ANSWERS),
     )
+
+
+def _clean_coverage(coverage: Coverage | None) -> Coverage | None:
+    if coverage is None:
+        return None
+    stretches = tuple(
+        Stretch(stretch.span, _within(stretch.nodes, 0, MOST_NODES)) for stretch in coverage.stretches[:MOST_SPANS]
+    )
+    return Coverage(stretches, _within(coverage.block_bytes, 0, MOST_COUNTED))
 
 
 def _clean_model(model: ModelInfo | None) -> ModelInfo | None:

@@ -1,9 +1,10 @@
 """What the daemon and its worker process say to each other, over the worker's stdin and stdout.
 
 A frame is a 4-byte big-endian length and a msgpack map `{"type": <class name>, …fields}`. Commands go down, events come
-up. The worker says `Hardware` first, then `Loading…` and `Loaded`; every `Generate` is answered by `Generated` pieces
-and ends with a piece that has a finish reason, or with `GenerationFailed`. `Cancel` is answered by `GenerationFailed`
-with kind `cancelled`, so that the daemon knows when what the request held is free.
+up. The worker says `Hardware` first, then `Loading…` and `Loaded`, which comes again whenever it serves other blocks;
+every `Generate` is answered by `Generated` pieces and ends with a piece that has a finish reason, or with
+`GenerationFailed`. `Cancel` is answered by `GenerationFailed` with kind `cancelled`, so that the daemon knows when what
+the request held is free.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgpack
 
 from swarm.domain.generation import ChatMessage, Sampling
 from swarm.domain.ids import FinishReason
-from swarm.domain.nodes import BlockSpan, ModelInfo
+from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
 from swarm.domain.weights import FileRange
 from swarm.wire.codec import MalformedMessage, from_plain, to_plain
 
@@ -54,6 +55,15 @@ class LoadModel:
     """Of a folder whose weight files have holes: the worker says `NeedWeights` before it reads from them."""
     hub_cache: str = ""
     """Where the hub's files are kept; empty: huggingface_hub's own choice."""
+    memory_limit: str = ""
+    """What the model may take of this machine's memory, as in the settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveChain:
+    """This machine has another address now; the chain is opened again there, with what is loaded."""
+
+    chain_host: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +152,13 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainOpened:
+    """Others can be introduced to this node, although nothing is loaded yet; also after `MoveChain`."""
+
+    chain_addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     model: ModelInfo
     blocks: BlockSpan | None
@@ -173,9 +190,9 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class ChainChanged:
-    """Which blocks nobody serves; sent at every change while this node depends on a chain."""
+    """How often each block is served; sent at every change while this node is in a chain."""
 
-    missing: tuple[BlockSpan, ...]
+    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +227,8 @@ class GenerationFailed:
     code: str | None = None
 
 
-Command = LoadModel | Introduce | Forget | Suspect | Generate | Score | Cancel | WeightsReady | Ping | Stop
-Loads = Hardware | Loading | NeedWeights | Loaded | LoadFailed | ChainChanged
+Command = LoadModel | MoveChain | Introduce | Forget | Suspect | Generate | Score | Cancel | WeightsReady | Ping | Stop
+Loads = Hardware | Loading | NeedWeights | Loaded | LoadFailed | ChainOpened | ChainChanged
 Event = Pong | Loads | Generated | Scored | GenerationFailed
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 

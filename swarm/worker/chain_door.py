@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from swarm.domain.nodes import BlockSpan, ModelInfo
+from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
 from swarm.wire.worker_messages import LoadModel
 from swarm.worker import compat
 from swarm.worker.failures import BlocksMissing
 from swarm.worker.families.blocks import Blocks
+from swarm.worker.placement import Place
 
 if TYPE_CHECKING:
     from swarm.worker.chain.attempts import Runner
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 OPEN_S = 60.0
 CALL_S = 30.0
-LOOK_AROUND_S = 3.0
-"""Before blocks are placed: time for the daemon to introduce the nodes that it has found."""
 CACHE_SHARE = 0.25
 """Of the memory that was free before loading, what others' attention caches may take."""
 
@@ -32,7 +30,7 @@ CACHE_SHARE = 0.25
 class ChainDoor:
     """Closed at first. `introduce` and `forget` before it is open are kept for then."""
 
-    def __init__(self, on_change: Callable[[tuple[BlockSpan, ...]], None], on_end: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[Coverage], None], on_end: Callable[[], None]) -> None:
         self._on_change, self._on_end = on_change, on_end
         self._held = contextlib.ExitStack()
         self._lock = threading.Lock()
@@ -45,46 +43,91 @@ class ChainDoor:
     def addresses(self) -> tuple[str, ...]:
         return self._node.addresses if self._node else ()
 
-    def open(self, command: LoadModel, model: ModelInfo) -> None:
-        """Imports Petals and hivemind (4 s), starts libp2p, founds a DHT. Does nothing when it is open."""
+    def open(self, command: LoadModel, model: ModelInfo, capacity: int, *, movable: bool) -> None:
+        """Imports Petals and hivemind (4 s), starts libp2p, founds a DHT. Does nothing when it is open.
+
+        `capacity`: the blocks that fit here; `movable`: they may be chosen anew."""
         if self._node is not None:
             return
         compat.prepare()
         from swarm.worker.chain.address import Address
+        from swarm.worker.chain.clock import SwarmClock
         from swarm.worker.chain.loop import ChainLoop
-        from swarm.worker.chain.node import open_chain_node
+        from swarm.worker.chain.node import Role, open_chain_node
 
         assert command.chain_host is not None
         self._repair_s = command.repair_s
+        clock = SwarmClock()
+        compat.set_clock(clock.time)
         address = Address(command.chain_host, command.chain_port, command.identity_path, command.node)
         loop = self._held.enter_context(ChainLoop())
-        manager = open_chain_node(model, address, self._changed, self._on_end)
+        manager = open_chain_node(model, address, clock, self._changed, self._on_end)
         node = loop.call(manager.__aenter__(), OPEN_S)
+        node.role = Role(capacity, movable)
         self._held.callback(lambda: loop.call(manager.__aexit__(None, None, None), CALL_S))
         with self._lock:
             self._loop, self._node = loop, node
         loop.call(node.introduce(self._known), OPEN_S)
         self._changed()
 
-    def place(self, count: int) -> BlockSpan:
-        """Where `count` blocks help most, after a short look at who is there."""
-        from swarm.worker.chain.routing import choose_span
+    # -- which blocks -------------------------------------------------------------------------------------------------
 
-        assert self._loop is not None
-        assert self._node is not None
-        deadline = time.monotonic() + LOOK_AROUND_S
-        while time.monotonic() < deadline and not self._node.offers():
-            time.sleep(0.2)
-        return choose_span(self._node.offers(), self._node.model.layers, count)
+    def claim(self, capacity: int) -> BlockSpan:
+        """Blocks for a node that has none yet; takes some seconds, until it is known who else is placed now."""
+        from swarm.worker.chain.claiming import LONGEST_S, claim
+
+        loop, node = self._opened()
+        return loop.call(claim(node, capacity), LONGEST_S + CALL_S)
+
+    def promise(self, span: BlockSpan) -> None:
+        """Tells others that these blocks will be served from here, before they are loaded."""
+        loop, node = self._opened()
+        loop.call(node.promise(span, firm=True), CALL_S)
+
+    def places(self) -> tuple[Place, ...]:
+        """All nodes of the model as the planner sees them, this one among them."""
+        _, node = self._opened()
+        return (node.place(), *(seen.place for seen in node.others()))
+
+    @property
+    def server_id(self) -> str:
+        return self._opened()[1].server_id
+
+    # -- serving ------------------------------------------------------------------------------------------------------
 
     def serve(self, blocks: Blocks, span: BlockSpan, free_bytes: int, max_tokens: int) -> None:
-        if self._loop and self._node:
-            cache_bytes = int(free_bytes * CACHE_SHARE)
-            self._loop.call(self._node.serve(blocks, span, cache_bytes, max_tokens), CALL_S)
-            self._changed()
+        """In place of what was served before; sessions that run keep the blocks that they began with."""
+        from swarm.worker.chain.node import Service
+        from swarm.worker.chain.speed import measure_block_s
 
-    def session(self, blocks: Blocks | None, max_tokens: int, is_cancelled: Callable[[], bool]) -> ChainSession:
-        """A sequence of at most `max_tokens` tokens, over `blocks` of this process and those of other nodes."""
+        loop, node = self._opened()
+        if node.speed.block_s is None:
+            node.speed.note(measure_block_s(blocks), 1)
+        loop.call(node.serve(Service(blocks, span, int(free_bytes * CACHE_SHARE), max_tokens)), CALL_S)
+        self._changed()
+
+    def intend(self, span: BlockSpan | None) -> None:
+        """Tells others that this node is about to serve other blocks; None: that it stays."""
+        loop, node = self._opened()
+        loop.call(node.intend(span), CALL_S)
+
+    def pause(self, promised: BlockSpan) -> None:
+        """No new session until `serve`; those that run go on."""
+        loop, node = self._opened()
+        loop.call(node.pause(promised), CALL_S)
+        self._changed()
+
+    def move_to(self, host: str) -> None:
+        """This machine has another address. Raises whatever libp2p does where it cannot listen there."""
+        loop, node = self._opened()
+        loop.call(node.move_to(host), OPEN_S)
+        with self._lock:
+            loop.submit(node.introduce(tuple(self._known)))
+        self._changed()
+
+    def session(self, max_tokens: int, is_cancelled: Callable[[], bool]) -> ChainSession:
+        """A sequence of at most `max_tokens` tokens, over the blocks of this process and those of other nodes."""
+        from swarm.worker.chain.attempts import HopFailed
         from swarm.worker.chain.runners import OwnBlocks, RemoteBlocks
         from swarm.worker.chain.session import ChainSession
 
@@ -93,9 +136,15 @@ class ChainDoor:
             raise BlocksMissing("The chain is not open yet; try again in some seconds")
 
         def open_runner(hop: Hop) -> Runner:
-            if hop.server is None and blocks is not None:
-                return OwnBlocks(blocks, hop.span, max_tokens)
-            return RemoteBlocks(loop, node, hop, max_tokens)
+            if hop.server is not None:
+                return RemoteBlocks(loop, node, hop, max_tokens)
+            # Those of now, not of when the answer began: this node may have moved to other blocks since.
+            service = node.service
+            if service is None or not all(
+                index in service.blocks.layers for index in range(hop.span.start, hop.span.end)
+            ):
+                raise HopFailed("this node serves other blocks now")
+            return OwnBlocks(service.blocks, hop.span, max_tokens)
 
         return ChainSession(node, open_runner, self._repair_s, is_cancelled)
 
@@ -117,7 +166,12 @@ class ChainDoor:
 
     def _changed(self) -> None:
         if self._node:
-            self._on_change(self._node.missing)
+            self._on_change(self._node.coverage)
+
+    def _opened(self) -> tuple[ChainLoop, ChainNode]:
+        if self._loop is None or self._node is None:
+            raise BlocksMissing("The chain is not open yet; try again in some seconds")
+        return self._loop, self._node
 
     def close(self) -> None:
         self._held.close()

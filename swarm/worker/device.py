@@ -23,6 +23,13 @@ def detect() -> Hardware:
     return Hardware("cpu", f"{psutil.cpu_count(logical=False) or os.cpu_count()} cores", memory, torch.__version__)
 
 
+def total_memory(device: str) -> int:
+    """All memory, free or not, of which a share may be asked for."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info(0)[1])
+    return int(psutil.virtual_memory().total)
+
+
 def choose_dtype(device: str, stored: torch.dtype, stored_bytes: int, free_bytes: int) -> torch.dtype:
     """As stored on a GPU. On a CPU float32, the fastest and most exact there, where half of memory holds it."""
     if device != "cpu":

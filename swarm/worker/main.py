@@ -21,6 +21,7 @@ from swarm.wire.worker_messages import (
     Generate,
     Introduce,
     LoadModel,
+    MoveChain,
     Ping,
     Pong,
     Score,
@@ -72,6 +73,8 @@ def main() -> int:
             match command:
                 case LoadModel():
                     service.load(command)
+                case MoveChain(host):
+                    service.move_chain(host)
                 case Introduce(addresses):
                     service.introduce(addresses)
                 case Forget(addresses):

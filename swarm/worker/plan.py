@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from swarm.domain.coverage import size_in_words
 from swarm.domain.nodes import BlockSpan
 from swarm.worker.failures import LoadFailure
 
@@ -28,7 +29,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """`load` None: only the ends. `count`: blocks to serve wherever they help most, to be placed with `placed`."""
+    """`load` None: only the ends. `count`: so many blocks at most are served wherever they help most; see `placed`."""
 
     load: BlockSpan | None
     serve: BlockSpan | None
@@ -36,15 +37,14 @@ class LoadPlan:
     why: str
 
     def placed(self, span: BlockSpan) -> LoadPlan:
-        return LoadPlan(span, span, None, f"{self.why} {span} are served least.")
+        return LoadPlan(span, span, self.count, f"{self.why} {span} are needed most.")
 
 
 def plan_load(blocks: str, engine: Literal["auto", "local", "chain"], sizes: Sizes) -> LoadPlan:
     """`blocks`: `auto`, `none`, `all`, a number or `A:B`. Raises `LoadFailure` where the setting cannot be met."""
     everything, fitting = BlockSpan(0, sizes.layers), sizes.fitting_layers
-    memory = (
-        f"{_size(sizes.free_bytes)} are free and each of the {sizes.layers} blocks takes {_size(sizes.layer_bytes)}"
-    )
+    free, block = size_in_words(sizes.free_bytes), size_in_words(sizes.layer_bytes)
+    memory = f"{free} are free and each of the {sizes.layers} blocks takes {block}"
     if engine == "local":
         if blocks == "none":
             return LoadPlan(everything, None, None, "The whole model is here and no block is served, as asked.")
@@ -76,10 +76,3 @@ def _named(blocks: str, layers: int) -> BlockSpan:
     if not (start.isdigit() and end.isdigit() and int(start) < int(end) <= layers):
         raise LoadFailure(f"--blocks {blocks}: the model has blocks 0:{layers}; name A:B with A < B <= {layers}")
     return BlockSpan(int(start), int(end))
-
-
-def _size(count: int) -> str:
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count / 1024:.0f} KiB"

@@ -13,9 +13,11 @@ from types import TracebackType
 
 import torch
 
-from swarm.domain.nodes import BlockSpan
+from swarm.domain.memory import within_limit
+from swarm.domain.nodes import BlockSpan, Coverage
 from swarm.wire.worker_messages import (
     ChainChanged,
+    ChainOpened,
     Event,
     Generate,
     GenerationFailed,
@@ -34,6 +36,7 @@ from swarm.worker.decoder.steppers import ChainStepper, LocalStepper, Stepper
 from swarm.worker.failures import BlocksMissing, Cancelled, LoadFailure, PromptFailure
 from swarm.worker.families.checkpoint import Checkpoint, open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
+from swarm.worker.loading import MovingBlocks
 from swarm.worker.missing_weights import MissingWeights
 from swarm.worker.plan import LoadPlan, Sizes, plan_load
 
@@ -53,6 +56,8 @@ class Service:
         self._answers: ThreadPoolExecutor | None = None
         self._scores = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._running: dict[str, threading.Event] = {}
+        self._moving: MovingBlocks | None = None
+        self._block_bytes = 0
 
     def __enter__(self) -> Service:
         self._hardware = device.detect()
@@ -63,6 +68,8 @@ class Service:
         for cancelled in list(self._running.values()):
             cancelled.set()
         self._missing.close()
+        if self._moving:
+            self._moving.stop()
         self._loader.shutdown(wait=False, cancel_futures=True)
         self._scores.shutdown(wait=False, cancel_futures=True)
         if self._answers:
@@ -93,23 +100,24 @@ class Service:
             self._send(LoadFailed(f"Loading {command.model_id} failed: {type(error).__name__}: {error}", False))
 
     def _load_checkpoint(self, command: LoadModel, checkpoint: Checkpoint) -> None:
-        free = self._hardware.device_memory_bytes
-        stored = checkpoint.stored_dtype()
-        dtype = device.choose_dtype(self._hardware.device, stored, sum(checkpoint.bytes_of.values()), free)
-        growth = torch.empty((), dtype=dtype).element_size() / torch.empty((), dtype=stored).element_size()
+        stored, hardware = checkpoint.stored_dtype(), self._hardware
+        free = within_limit(command.memory_limit, hardware.device_memory_bytes, device.total_memory(hardware.device))
+        # A limit makes a node hold fewer blocks, not less exact ones than are stored.
+        roomy = free if stored.itemsize < torch.float32.itemsize else hardware.device_memory_bytes
+        dtype = device.choose_dtype(hardware.device, stored, sum(checkpoint.bytes_of.values()), roomy)
+        growth = dtype.itemsize / stored.itemsize
         sizes = Sizes(
             checkpoint.info.layers,
             int(checkpoint.layer_bytes() * growth),
             int(checkpoint.ends_bytes() * growth),
             free,
         )
+        self._block_bytes = sizes.layer_bytes
         device.set_threads(command.threads, sizes.layer_bytes)
-        plan = plan_load(command.blocks, command.engine, sizes)
-        if plan.count is not None:
-            self._open_chain(command, checkpoint)
-            plan = plan.placed(self._chain.place(plan.count))
+        asked = plan_load(command.blocks, command.engine, sizes)
+        plan = self._placed(command, checkpoint, asked)
         self._send(Loading(f"reading the weights of {command.model_id}", 0.3))
-        self._model = load_model(checkpoint, plan.load, self._hardware.device, dtype)
+        self._model = load_model(checkpoint, plan.load, hardware.device, dtype)
         if self._model.not_cut:
             plan = _alone(plan, command, self._model.not_cut)
         joins = command.chain_host and (plan.serve or not self._model.whole or command.engine == "chain")
@@ -119,24 +127,61 @@ class Service:
             if self._model.whole:
                 self._loaded(plan, served=None, complete=False)
             self._send(Loading("joining the chain", 0.8))
-            self._open_chain(command, checkpoint)
-            self._serve(plan, free)
+            self._open_chain(command, checkpoint, max(sizes.fitting_layers, len(plan.serve or ())))
+            if self._chain.addresses:
+                self._serve(plan, free)
         self._loaded(plan, plan.serve if self._chain.addresses else None, complete=True)
+        if asked.count is not None:
+            self._keep_placed(asked, plan, free)
 
-    def _open_chain(self, command: LoadModel, checkpoint: Checkpoint) -> None:
+    def _placed(self, command: LoadModel, checkpoint: Checkpoint, plan: LoadPlan) -> LoadPlan:
+        """The plan with its blocks named, and announced to others before they are read.
+
+        The whole model is read first and joins then: it answers alone until it has."""
+        is_part = plan.load is not None and len(plan.load) < checkpoint.info.layers
+        if plan.count is None and not (is_part and command.chain_host):
+            return plan
+        if plan.serve is not None:
+            self._open_chain(command, checkpoint, len(plan.serve))
+            self._chain.promise(plan.serve)
+            return plan
+        assert plan.count is not None
+        if command.chain_host is None:
+            raise LoadFailure("Only a part of the model fits here and the chain is switched off; set --engine local")
+        self._open_chain(command, checkpoint, plan.count, movable=True)
+        self._send(Loading("choosing blocks with the other nodes", 0.2))
+        return plan.placed(self._chain.claim(plan.count))
+
+    def _open_chain(self, command: LoadModel, checkpoint: Checkpoint, capacity: int, *, movable: bool = False) -> None:
         try:
-            self._chain.open(command, checkpoint.info)
+            self._chain.open(command, checkpoint.info, capacity, movable=movable)
         except Exception as error:
             if self._model and self._model.whole and command.engine != "chain":
                 # It still answers by itself.
                 logger.warning("the chain did not open: %s", error)
                 return
             raise LoadFailure(f"The chain did not open: {error}", permanent=False) from error
+        self._send(ChainOpened(self._chain.addresses))
 
     def _serve(self, plan: LoadPlan, free_bytes: int) -> None:
         assert self._model is not None
         if plan.serve and self._model.blocks:
             self._chain.serve(self._model.blocks, plan.serve, free_bytes, self._model.checkpoint.info.context_tokens)
+
+    def _keep_placed(self, asked: LoadPlan, plan: LoadPlan, free_bytes: int) -> None:
+        """From now on the blocks may be exchanged for others that are needed more."""
+        assert self._model is not None
+        assert plan.serve is not None
+        assert asked.count is not None
+
+        def use(model: LoadedModel, span: BlockSpan | None) -> None:
+            self._model = model
+            now = asked if span is None else asked.placed(span)
+            self._serve(now, free_bytes)
+            self._loaded(now, span, complete=span is not None)
+
+        moving = self._moving = MovingBlocks(self._chain, self._model, plan.serve, asked.count, use)
+        threading.Thread(target=moving.run, name="placement", daemon=True).start()
 
     def _loaded(self, plan: LoadPlan, served: BlockSpan | None, *, complete: bool) -> None:
         assert self._model is not None
@@ -156,8 +201,21 @@ class Service:
     def suspect(self, addresses: Sequence[str]) -> None:
         self._chain.suspect(addresses)
 
-    def _chain_changed(self, missing: tuple[BlockSpan, ...]) -> None:
-        self._send(ChainChanged(missing))
+    def move_chain(self, host: str) -> None:
+        """This machine has another address; what is loaded stays."""
+        self._loader.submit(self._move_chain, host)
+
+    def _move_chain(self, host: str) -> None:
+        if not self._chain.addresses:
+            return
+        try:
+            self._chain.move_to(host)
+            self._send(ChainOpened(self._chain.addresses))
+        except Exception as error:
+            self._send(LoadFailed(f"The chain did not open at {host}: {error}", permanent=False))
+
+    def _chain_changed(self, coverage: Coverage) -> None:
+        self._send(ChainChanged(replace(coverage, block_bytes=self._block_bytes)))
 
     def _chain_ended(self) -> None:
         """Told as a failed load: the daemon then starts the worker again."""
@@ -217,7 +275,7 @@ class Service:
         assert self._command is not None
         if model.whole and self._command.engine != "chain":
             return LocalStepper(model)
-        return ChainStepper(model, self._chain.session(model.blocks, max_tokens, cancelled.is_set))
+        return ChainStepper(model, self._chain.session(max_tokens, cancelled.is_set))
 
 
 def _alone(plan: LoadPlan, command: LoadModel, not_cut: str) -> LoadPlan:

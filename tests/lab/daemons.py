@@ -43,15 +43,15 @@ class RunningDaemon:
         self._log.flush()
         return Path(self._log.name).read_text()
 
-    def wait_until_ready(self) -> RunningDaemon:
+    def wait_until_ready(self, within_s: float = READY_S) -> RunningDaemon:
         lines: list[str] = []
         output = self.process.stdout
         assert output is not None
         reader = threading.Thread(target=lambda: lines.append(output.readline()), daemon=True)
         reader.start()
-        reader.join(READY_S)
+        reader.join(within_s)
         if not lines or not lines[0]:
-            raise AssertionError(f"not ready within {READY_S:g} s:\n{self.log}")
+            raise AssertionError(f"not ready within {within_s:g} s:\n{self.log}")
         ready = json.loads(lines[0])
         assert ready["event"] == "ready"
         self.url, self.node = ready["url"], ready["node"]

@@ -8,6 +8,8 @@ const LISTEN_AGAIN_MS = 30000;
 const TIMEOUT_MS = 5000;
 const SHOWN_REQUESTS = 20;
 const SHOWN_EVENTS = 8;
+/** Memory for each byte of weights: the rest is for attention caches. */
+const ROOM_FOR_CACHES = 1 / 0.7;
 
 const find = (id) => document.getElementById(id);
 
@@ -109,8 +111,8 @@ function machineCard(machine) {
 // --- the model and who serves which of its blocks --------------------------------------------------------------------
 
 function bar(layers, spans, label) {
-  const pieces = spans.map(({ span, missing }) => {
-    const piece = element("span", { className: missing ? "span missing" : "span" });
+  const pieces = spans.map(({ span, kind = "" }) => {
+    const piece = element("span", { className: `span ${kind}` });
     piece.style.left = `${(100 * span.start) / layers}%`;
     piece.style.width = `${(100 * (span.end - span.start)) / layers}%`;
     return piece;
@@ -123,7 +125,7 @@ function barRow(name, note, layers, spans, label) {
   return element("li", { className: "bar-row", children: cells });
 }
 
-function blockBars(model, machines, missing) {
+function blockBars(model, machines, coverage, missing) {
   const rows = machines
     .filter((machine) => machine.standing === "alive" && machine.status?.blocks && machine.status.model?.digest === model.digest)
     .map((machine) => {
@@ -131,12 +133,43 @@ function blockBars(model, machines, missing) {
       const note = whole ? `all ${model.layers}` : `${blocks.start}–${blocks.end - 1}`;
       return barRow(nameOf(machine), note, model.layers, [{ span: blocks }], `${nameOf(machine)} serves ${blocksInWords(blocks)}`);
     });
-  if (missing.length) {
-    const spans = missing.map((span) => ({ span, missing: true }));
+  if (coverage?.stretches.length) {
+    rows.push(coverageRow(model, coverage));
+  } else if (missing.length) {
+    const spans = missing.map((span) => ({ span, kind: "missing" }));
     const total = missing.reduce((sum, span) => sum + span.end - span.start, 0);
     rows.push(barRow("missing", count(total, "block"), model.layers, spans, `${missing.map(blocksInWords).join(", ")} missing`));
   }
   return element("ul", { className: "bars", children: rows });
+}
+
+/** How often each stretch of blocks is served: missing, by one machine only, or by several. */
+function coverageRow(model, coverage) {
+  const spans = coverage.stretches.map(({ span, nodes }) => ({ span, kind: nodes === 0 ? "missing" : nodes === 1 ? "alone" : "several" }));
+  const words = coverage.stretches.map(({ span, nodes }) => `${blocksInWords(span)} by ${count(nodes, "machine")}`);
+  const least = Math.min(...coverage.stretches.map(({ nodes }) => nodes));
+  return barRow("served", least === 0 ? "not whole" : `${least}× or more`, model.layers, spans, `Served: ${words.join(", ")}`);
+}
+
+function bytesInWords(bytes) {
+  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** What is missing and what would fill it, or how many machines may die. */
+function coverageInWords(coverage) {
+  const of = (nodes) => coverage.stretches.filter((stretch) => stretch.nodes === nodes).map(({ span }) => span);
+  const [missing, alone] = [of(0), of(1)];
+  if (missing.length) {
+    const wanted = missing.map((span) => {
+      const bytes = (span.end - span.start) * coverage.block_bytes * ROOM_FOR_CACHES;
+      return `--blocks ${span.start}:${span.end}${bytes ? ` (${bytesInWords(bytes)} of memory)` : ""}`;
+    });
+    const more = missing.length === 1 ? "one more machine" : `${missing.length} more machines`;
+    return `Nobody serves ${missing.map(blocksInWords).join(", ")}. Start ${more} with ${wanted.join(" and ")}.`;
+  }
+  if (alone.length) return `One machine alone serves ${alone.map(blocksInWords).join(", ")}; if it dies, the model stops.`;
+  const survives = Math.min(...coverage.stretches.map(({ nodes }) => nodes)) - 1;
+  return `Every block is served at least ${survives + 1} times; any ${survives === 1 ? "one machine" : `${survives} machines`} may die.`;
 }
 
 function showModel(machines) {
@@ -150,11 +183,13 @@ function showModel(machines) {
     return;
   }
   const model = holder.status.model;
+  const coverage = holder.status.coverage;
   const size = `${count(model.layers, "block")} · context of ${model.context_tokens.toLocaleString("en")} tokens`;
   box.replaceChildren(
     element("h3", { text: model.id }),
     element("p", { className: "soft", text: size }),
-    blockBars(model, machines, self.missing),
+    blockBars(model, machines, coverage, self.missing),
+    ...(coverage?.stretches.length ? [element("p", { className: "soft", text: coverageInWords(coverage) })] : []),
   );
 }
 
@@ -164,7 +199,8 @@ function problemsOf(machines) {
   const self = machines[0].status;
   const problems = [];
   if (self.missing.length) {
-    problems.push(`Nobody serves ${self.missing.map(blocksInWords).join(", ")}. Start the same command on another machine.`);
+    const known = self.coverage?.stretches.length;
+    problems.push(known ? coverageInWords(self.coverage) : `Nobody serves ${self.missing.map(blocksInWords).join(", ")}. Start the same command on another machine.`);
   }
   for (const machine of machines) {
     const name = nameOf(machine);

@@ -96,6 +96,16 @@ class Measures:
             hop_s = 0.0 if offer.server is None else self._hop_s(known)
             return hop_s + tokens * blocks * block_s
 
+    def trip_s(self, server: str) -> float | None:
+        """Of its pings; None where there was none."""
+        known = self._servers.get(server)
+        return known.ping_s if known else None
+
+    def trips(self) -> dict[str, float]:
+        """Of all servers that were pinged, as they are announced."""
+        with self._lock:
+            return {server: known.ping_s for server, known in self._servers.items() if server and known.ping_s}
+
     def longest_unpinged(self, servers: list[str], count: int) -> list[str]:
         """Which ones to ping next."""
         with self._lock:

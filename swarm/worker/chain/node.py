@@ -5,64 +5,100 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from hivemind.dht.node import DHTNode
 from hivemind.p2p import P2P, PeerID
+from hivemind.proto import dht_pb2
 from hivemind.utils.multiaddr import Multiaddr
-from hivemind.utils.timed_storage import get_dht_time
-from petals.data_structures import ServerInfo, ServerState
-from petals.utils.dht import _declare_active_modules, _get_remote_module_infos, compute_spans
+from petals.data_structures import ServerState
 
-from swarm.domain.nodes import BlockSpan, ModelInfo
-from swarm.worker.chain.address import Address, free_port, set_damaged_identity_aside
+from swarm.domain.coverage import coverage_of
+from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
+from swarm.worker.chain.address import Address
 from swarm.worker.chain.cache_budget import SpanCache
+from swarm.worker.chain.clock import SwarmClock
+from swarm.worker.chain.directory import Directory
 from swarm.worker.chain.measures import Measures
-from swarm.worker.chain.routing import Offer, missing_blocks
+from swarm.worker.chain.network import Home
+from swarm.worker.chain.records import Announcement
+from swarm.worker.chain.routing import Offer
 from swarm.worker.chain.serving import BlockHandler, ServedBlock, SpanPool
+from swarm.worker.chain.speed import BlockSpeed
 from swarm.worker.families.blocks import Blocks
+from swarm.worker.placement import Place
 
 logger = logging.getLogger(__name__)
 
 ANNOUNCE_EVERY_S = 5.0
-EXPIRES_AFTER_S = 30.0
-"""A record must outlive a few lost announcements and a clock that is some seconds off; who is gone is known sooner,
-from the daemon's probes (`forget`)."""
 REFRESH_EVERY_S = 5.0
 REFRESH_WHILE_MISSING_S = 1.0
 PING_EVERY_S, PINGS_AT_ONCE, PING_S = 5.0, 4, 2.0
 """How often how many servers are pinged, and how long one may take."""
-WORKERS = 32
-"""Concurrent DHT requests of one look-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """How much this node could serve, and whether it chooses what."""
+
+    capacity: int
+    movable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Another node, by its last announcement."""
+
+    place: Place
+    is_serving: bool
+    is_firm: bool
+    """Its blocks are decided, whether it serves them already or loads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What this node serves."""
+
+    blocks: Blocks
+    span: BlockSpan
+    cache_bytes: int
+    max_tokens: int
 
 
 class ChainNode:
     """Blocks that this node offers and sees offered. Built by `open_chain_node`."""
 
-    def __init__(
-        self, p2p: P2P, dht: DHTNode, model: ModelInfo, address: Address, on_change: Callable[[], None]
-    ) -> None:
-        self.p2p, self._dht, self.model, self._address, self._on_change = p2p, dht, model, address, on_change
-        self.prefix = f"swarm-{model.digest}"
-        self.server_id = str(p2p.peer_id)
-        self.served: BlockSpan | None = None
+    def __init__(self, home: Home, model: ModelInfo, clock: SwarmClock, on_change: Callable[[], None]) -> None:
+        self.model, self._clock, self._on_change = model, clock, on_change
+        self._home = home
+        self._directory = Directory(home.network.dht, model, clock)
+        self.server_id = str(home.network.p2p.peer_id)
+        self.role = Role(model.layers, movable=False)
+        self.speed = BlockSpeed()
+        self.service: Service | None = None
+        self._promised: tuple[BlockSpan, bool] | None = None
+        """What will be served, and whether that is decided."""
+        self._intended: BlockSpan | None = None
+        self._handler: BlockHandler | None = None
+        self._cache: SpanCache | None = None
+        self._heard: Mapping[str, Announcement] = {}
         self._gone: set[str] = set()
         self._unmet: set[str] = set()
         """Addresses that did not answer yet; tried again until they are forgotten."""
         self._offers: tuple[Offer, ...] = ()
-        self._missing: tuple[BlockSpan, ...] = (BlockSpan(0, model.layers),)
+        self._coverage = coverage_of((), model.layers)
         self._waiting: dict[str, set[asyncio.Task[Any]]] = {}
         self.measures = Measures()
         self._wake = asyncio.Event()
 
     @property
+    def p2p(self) -> P2P:
+        return self._home.network.p2p
+
+    @property
     def addresses(self) -> tuple[str, ...]:
-        return (f"{self._address.multiaddr()}/p2p/{self.server_id}",)
+        return (f"{self._home.network.address.multiaddr()}/p2p/{self.server_id}",)
 
     @property
     def layers(self) -> int:
@@ -70,10 +106,34 @@ class ChainNode:
 
     @property
     def missing(self) -> tuple[BlockSpan, ...]:
-        return self._missing
+        return self._coverage.missing
+
+    @property
+    def coverage(self) -> Coverage:
+        return self._coverage
 
     def uid(self, index: int) -> str:
-        return f"{self.prefix}.{index}"
+        return self._directory.uid(index)
+
+    @property
+    def served(self) -> BlockSpan | None:
+        return self.service.span if self.service else None
+
+    def others(self) -> list[Seen]:
+        """The other nodes of this model that are not gone."""
+        return [
+            Seen(
+                heard.place(server, self.layers, self.measures.trip_s(server) or 0.0),
+                is_serving=heard.state is ServerState.ONLINE,
+                is_firm=heard.firm,
+            )
+            for server, heard in self._heard.items()
+            if server != self.server_id and server not in self._gone and heard.state is not ServerState.OFFLINE
+        ]
+
+    def place(self) -> Place:
+        """This node, as the others see it."""
+        return self._announcement(ServerState.ONLINE).place(self.server_id, self.layers, 0.0)
 
     def offers(self, without: frozenset[str] = frozenset()) -> list[Offer]:
         """What may be used now: own blocks first, then those of the servers that are not gone and not in `without`."""
@@ -81,14 +141,55 @@ class ChainNode:
         others = [offer for offer in self._offers if offer.server not in self._gone | without]
         return [self.measures.priced(offer) for offer in own + others]
 
-    async def serve(self, blocks: Blocks, span: BlockSpan, cache_bytes: int, max_tokens: int) -> None:
-        """Opens the calls to others first and announces then, so that nobody comes to a closed door."""
+    async def promise(self, span: BlockSpan, *, firm: bool) -> None:
+        """Announces blocks that are not served yet, so that others who are placed now take different ones."""
+        if self._promised != (span, firm):
+            self._promised = span, firm
+            await self._announce()
+
+    async def serve(self, service: Service) -> None:
+        """Opens the calls to others first and announces then, so that nobody comes to a closed door.
+
+        In place of what was served before. Sessions that run keep the blocks that they began with."""
+        before, span = self.served, service.span
+        pool = SpanPool(service.blocks, self.uid(span.start))
+        self._cache = self._cache or SpanCache(service.cache_bytes)
         uids = [self.uid(index) for index in range(span.start, span.end)]
-        cache, pool = SpanCache(cache_bytes), SpanPool(blocks, uids[0])
-        served = {uid: ServedBlock(uid, blocks, pool, cache) for uid in uids}
-        await BlockHandler(served, self.prefix, max_tokens).add_p2p_handlers(self.p2p)
-        self.served = span
-        await self._announce(ServerState.ONLINE)
+        served = {uid: ServedBlock(uid, service.blocks, pool, self._cache) for uid in uids}
+        if self._handler is None:
+            self._handler = BlockHandler(served, self._directory.prefix, service.max_tokens)
+            await self._handler.add_p2p_handlers(self.p2p)
+        self._handler.module_backends = served
+        self.service, self._promised, self._intended = service, None, None
+        await self._announce(before)
+        await self.refresh()
+
+    async def intend(self, span: BlockSpan | None) -> None:
+        """Goes on serving what it serves, and says what it will serve instead; None: it stays."""
+        if self._intended != span:
+            self._intended = span
+            await self._announce()
+
+    async def pause(self, promised: BlockSpan) -> None:
+        """Takes no new session until `serve`; those that run go on."""
+        before = self.served
+        if self._handler is not None:
+            self._handler.module_backends = {}
+        self.service, self._promised = None, (promised, True)
+        await self._announce(before)
+        await self.refresh()
+
+    async def move_to(self, host: str) -> None:
+        """This machine has another address now. Sessions of others end; what is loaded stays, and is served from there.
+
+        Who knew this node at the old address must be introduced again, by their daemons."""
+        await self.withdraw()
+        await self._home.move_to(host)
+        self._directory = Directory(self._home.network.dht, self.model, self._clock)
+        if self._handler is not None:
+            await self._handler.add_p2p_handlers(self.p2p)
+        self._heard, self._offers = {}, ()
+        await self._announce()
         await self.refresh()
 
     async def introduce(self, addresses: Sequence[str]) -> None:
@@ -97,7 +198,7 @@ class ChainNode:
         for address, is_met in zip(addresses, met, strict=True):
             (self._unmet.discard if is_met else self._unmet.add)(address)
         if any(met):
-            await self._announce(ServerState.ONLINE)
+            await self._announce()
             await self.refresh()
 
     async def _meet(self, text: str) -> bool:
@@ -110,9 +211,10 @@ class ChainNode:
             self._gone.discard(str(server))
             self.measures.suspect(str(server), is_suspect=False)
             await asyncio.wait_for(self.p2p._client.connect(server, [Multiaddr(str(address).rsplit("/p2p/", 1)[0])]), 5)
-            # strict=False: clocks that differ by more than 3 s are warned about, not refused.
-            await self._dht.protocol.call_ping(server, validate=True, strict=False)
-            await self._dht.find_nearest_nodes([self._dht.node_id])
+            await self._ask_time(server)
+            # strict=False: the clocks agree now as far as a ping can tell; a doubt is no reason to refuse.
+            await self._home.network.dht.protocol.call_ping(server, validate=True, strict=False)
+            await self._home.network.dht.find_nearest_nodes([self._home.network.dht.node_id])
         except (LookupError, ValueError):
             logger.warning("a node's DHT address is not understood", extra={"fields": {"address": text}})
             return True
@@ -151,22 +253,22 @@ class ChainNode:
 
     async def refresh(self) -> None:
         """Reads from the DHT who serves what."""
-        uids = [self.uid(index) for index in range(self.model.layers)]
-        found = await _get_remote_module_infos(self._directory(), self._dht, uids, None, None, True)
-        spans = compute_spans(found, min_state=ServerState.ONLINE).values()
+        self._heard = await self._directory.read()
         self._offers = tuple(
-            Offer(str(span.peer_id), BlockSpan(span.start, span.end), (span.server_info.public_name or "")[:64])
-            for span in spans
-            if str(span.peer_id) != self.server_id and span.start < span.end
+            Offer(server, heard.span, (heard.public_name or "")[:64], heard.block_s)
+            for server, heard in self._heard.items()
+            if server != self.server_id and heard.state is ServerState.ONLINE and heard.span is not None
         )
         self.measures.keep_only({offer.server for offer in self._offers if offer.server})
         self._note_coverage()
 
     def _note_coverage(self) -> None:
-        missing = missing_blocks(self.offers(), self.model.layers)
-        if missing != self._missing:
-            self._missing = missing
-            self._wake.set()
+        coverage = coverage_of((offer.span for offer in self.offers()), self.layers)
+        if coverage != self._coverage:
+            is_urgent = coverage.missing != self._coverage.missing
+            self._coverage = coverage
+            if is_urgent:
+                self._wake.set()
             self._on_change()
 
     async def keep_current(self) -> None:
@@ -176,11 +278,11 @@ class ChainNode:
         while True:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                pause = REFRESH_WHILE_MISSING_S if self._missing else REFRESH_EVERY_S
+                pause = REFRESH_WHILE_MISSING_S if self.missing else REFRESH_EVERY_S
                 await asyncio.wait_for(self._wake.wait(), pause)
             try:
                 if loop.time() - announced >= ANNOUNCE_EVERY_S:
-                    await self._announce(ServerState.ONLINE)
+                    await self._announce()
                     announced = loop.time()
                     await self.introduce(tuple(self._unmet))
                 await self.refresh()
@@ -196,64 +298,67 @@ class ChainNode:
             await asyncio.sleep(PING_EVERY_S)
 
     async def _ping(self, server: str) -> None:
-        started = time.monotonic()
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(PING_S):
-                if await self._dht.protocol.call_ping(PeerID.from_base58(server)) is not None:
-                    self.measures.pinged(server, time.monotonic() - started)
+            await self._ask_time(PeerID.from_base58(server))
+
+    async def _ask_time(self, server: PeerID) -> None:
+        """Measures the way to a server, and goes by its clock where that is ahead of ours."""
+        protocol, loop = self._home.network.dht.protocol, asyncio.get_running_loop()
+        asked = loop.time()
+        reply = await protocol.get_stub(server).rpc_ping(dht_pb2.PingRequest(peer=protocol.node_info), timeout=PING_S)
+        self.measures.pinged(str(server), loop.time() - asked)
+        if self._clock.hear(reply.dht_time):
+            logger.info("the chain's clock is ahead of ours", extra={"fields": {"ahead_s": round(self._clock.ahead_s)}})
+            await self._announce()
 
     async def withdraw(self) -> None:
         """Tells the DHT that this node serves nothing any more."""
-        if self.served:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._announce(ServerState.OFFLINE), 2)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._directory.declare(self._announcement(ServerState.OFFLINE)), 2)
 
-    async def _announce(self, state: ServerState) -> None:
-        if self.served is None:
-            return
-        span = self.served
-        info = ServerInfo(
+    async def _announce(self, before: BlockSpan | None = None) -> None:
+        """`before`: what was served until now."""
+        announcement = self._announcement(ServerState.ONLINE if self.service else ServerState.JOINING)
+        await self._directory.declare(announcement, _blocks(before) - _blocks(announcement.span))
+
+    def _announcement(self, state: ServerState) -> Announcement:
+        span, firm = (self.served, True) if self._promised is None else self._promised
+        block_s = self.speed.block_s
+        return Announcement(
             state=state,
-            throughput=1.0,
-            start_block=span.start,
-            end_block=span.end,
-            public_name=self._address.node,
-        )
-        uids = [self.uid(index) for index in range(span.start, span.end)]
-        await _declare_active_modules(
-            self._directory(), self._dht, uids, info, expiration_time=get_dht_time() + EXPIRES_AFTER_S
+            throughput=1.0 / (block_s * len(span)) if block_s and span else 1.0,
+            start_block=span.start if span else None,
+            end_block=span.end if span else None,
+            public_name=self._home.network.address.node,
+            inference_rps=1.0 / block_s if block_s else None,
+            next_pings=self.measures.trips() or None,
+            capacity=self.role.capacity,
+            movable=self.role.movable,
+            firm=firm,
+            next_start=self._intended.start if self._intended else None,
+            next_end=self._intended.end if self._intended else None,
         )
 
-    def _directory(self) -> Any:
-        """What Petals' functions ask of the `DHT` object that they are given beside the node."""
-        return SimpleNamespace(num_workers=WORKERS, peer_id=self.p2p.peer_id)
+
+def _blocks(span: BlockSpan | None) -> frozenset[int]:
+    return frozenset(range(span.start, span.end)) if span else frozenset()
 
 
 @contextlib.asynccontextmanager
 async def open_chain_node(
-    model: ModelInfo, address: Address, on_change: Callable[[], None], on_end: Callable[[], None]
+    model: ModelInfo,
+    address: Address,
+    clock: SwarmClock,
+    on_change: Callable[[], None],
+    on_end: Callable[[], None],
 ) -> AsyncIterator[ChainNode]:
-    """Starts libp2p on the LAN address, founds a DHT, and keeps it current until left.
-
-    `on_end` is told that libp2p's daemon died: nothing can take its place below a running DHT.
-    No public peer, relay, NAT mapping or reachability service is ever contacted: hivemind's defaults would use them."""
-    address = replace(address, port=free_port(address.host, address.port))
-    set_damaged_identity_aside(Path(address.identity_path))
-    p2p = await P2P.create(
-        host_maddrs=[address.multiaddr()],
-        identity_path=address.identity_path,
-        auto_nat=False,
-        nat_port_map=False,
-        use_relay=False,
-        use_auto_relay=False,
-        use_ipfs=False,
-    )
-    tasks = [asyncio.create_task(_tell_end(p2p, on_end), name="chain: libp2p's end")]
-    try:
-        dht = await DHTNode.create(p2p=p2p, num_workers=WORKERS, cache_refresh_before_expiry=0, strict=False)
-        node = ChainNode(p2p, dht, model, address, on_change)
-        tasks.append(asyncio.create_task(node.keep_current(), name="chain: announce and refresh"))
-        tasks.append(asyncio.create_task(node.keep_measured(), name="chain: pings"))
+    """A node at this address, kept current until left. For `on_end` see `open_network`."""
+    async with Home(address, on_end) as home:
+        node = ChainNode(home, model, clock, on_change)
+        tasks = [
+            asyncio.create_task(node.keep_current(), name="chain: announce and refresh"),
+            asyncio.create_task(node.keep_measured(), name="chain: pings"),
+        ]
         try:
             yield node
         finally:
@@ -261,12 +366,3 @@ async def open_chain_node(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await node.withdraw()
-            await dht.shutdown()
-    finally:
-        tasks[0].cancel()
-        await p2p.shutdown()
-
-
-async def _tell_end(p2p: P2P, on_end: Callable[[], None]) -> None:
-    await p2p._child.wait()
-    on_end()

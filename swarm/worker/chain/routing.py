@@ -95,13 +95,3 @@ def expected_s(offer: Offer, blocks: int) -> float:
     """What a token through this many blocks of the offer takes, by all that is known of it."""
     hop_s = 0.0 if offer.server is None else DEFAULT_HOP_S if offer.hop_s is None else offer.hop_s
     return (hop_s + blocks * offer.sound_block_s) * (1 + LOAD_SHARE * offer.load)
-
-
-def choose_span(offers: Collection[Offer], layers: int, count: int) -> BlockSpan:
-    """Where a node that can hold `count` blocks helps most: the span whose blocks are served least often.
-
-    The first such span, so that nodes that start one after another fill the model from its beginning."""
-    served = [sum(offer.span.start <= index < offer.span.end for offer in offers) for index in range(layers)]
-    count = max(1, min(count, layers))
-    start = min(range(layers - count + 1), key=lambda first: (sorted(served[first : first + count]), first))
-    return BlockSpan(start, start + count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +67,29 @@ def load_model(checkpoint: Checkpoint, span: BlockSpan | None, device: str, dtyp
         reason, layout = refusal(checkpoint.config, str(error)), None
         if not whole:
             raise LoadFailure(reason) from error
+    if layout is not None and not whole:
+        # The blocks alone hold the layers, so that their memory is free when they are exchanged for others.
+        setattr(base_of(causal, layout.path), layout.path[-1], nn.ModuleList())
     tokenizer = _tokenizer(checkpoint)
     ends = _end_tokens(checkpoint, tokenizer)
     return LoadedModel(checkpoint, tokenizer, causal, blocks, whole, ends, layout, reason)
+
+
+def load_blocks(model: LoadedModel, span: BlockSpan, held: Mapping[int, nn.Module]) -> Blocks:
+    """The blocks of `span`: those of `held` are taken, the others are read. Raises `LoadFailure`.
+
+    A new object beside the old one, which is freed with its layers when the last sequence that uses it ends."""
+    if model.layout is None:
+        raise LoadFailure(model.not_cut)
+    wanted = range(span.start, span.end)
+    lacking = [index for index in wanted if index not in held]
+    read: dict[int, nn.Module] = {}
+    if lacking:
+        ends = next(model.causal.parameters())
+        causal = _causal(model.checkpoint, frozenset(lacking), ends.dtype).to(ends.device).eval()
+        read = dict(zip(lacking, causal.get_submodule(".".join(model.layout.path)), strict=True))
+    layers = {index: held[index] if index in held else read[index] for index in wanted}
+    return Blocks(base_of(model.causal, model.layout.path), model.causal.config, layers)
 
 
 def _causal(checkpoint: Checkpoint, only: frozenset[int] | None, dtype: torch.dtype) -> Any:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.domain.nodes import BlockSpan
-from swarm.worker.chain.routing import Hop, Offer, choose_route, choose_span, expected_s, missing_blocks
+from swarm.worker.chain.routing import Hop, Offer, choose_route, expected_s, missing_blocks
 
 ALL = BlockSpan(0, 6)
 
@@ -46,13 +46,6 @@ def test_there_is_no_route_over_a_gap() -> None:
     offers = [Offer("a", BlockSpan(0, 2)), Offer("b", BlockSpan(3, 6))]
     assert choose_route(offers, ALL) is None
     assert missing_blocks(offers, 6) == (BlockSpan(2, 3),)
-
-
-def test_blocks_that_are_served_least_are_chosen() -> None:
-    assert choose_span([], 6, 3) == BlockSpan(0, 3)
-    assert choose_span([Offer("a", BlockSpan(0, 3))], 6, 3) == BlockSpan(3, 6)
-    assert choose_span([Offer("a", ALL), Offer("b", BlockSpan(0, 2))], 6, 4) == BlockSpan(2, 6)
-    assert choose_span([], 6, 99) == ALL
 
 
 spans = st.tuples(st.integers(0, 7), st.integers(1, 8)).map(lambda pair: BlockSpan(pair[0], pair[0] + pair[1]))
