@@ -12,6 +12,7 @@ from swarm.domain.errors import RequestError
 from swarm.domain.generation import ChatMessage, GenerationRequest, Resume, Sampling
 from swarm.domain.ids import RequestId, Role, StrategyName
 
+STRATEGY_NAMES: tuple[StrategyName, ...] = get_args(StrategyName)
 MAX_CHOICES = 16
 MAX_STOPS = 64
 MAX_TOKENS = 2**31 - 1
@@ -83,12 +84,14 @@ def _parse(body: Fields, prompts: tuple[Prompt, ...], max_tokens: int | None, de
     if count * len(prompts) > MAX_CHOICES:
         raise body.refuse("n", f"times the number of prompts must be at most {MAX_CHOICES}.")
     strategy, alone = _federation(body, defaults)
+    model, by_name = split_model(body.text("model"))
     first = GenerationRequest(
         id=RequestId(defaults.id),
         prompt=prompts[0],
         sampling=sampling_of(body, max_tokens),
-        model=body.text("model") or None,
-        strategy=strategy,
+        model=model,
+        strategy=strategy or by_name,
+        one_of_several=count > 1,
         alone=alone,
         resume=_resume(body, alone=alone and count * len(prompts) == 1),
     )
@@ -115,10 +118,8 @@ def _with_seed(sampling: Sampling, choice: int) -> Sampling:
 
 
 def _federation(body: Fields, defaults: Defaults) -> tuple[StrategyName | None, bool]:
-    options = body.object("swarm")
-    if options is None:
-        return None, defaults.alone
-    strategy = _strategy(options)
+    options = body.object("swarm") or Fields({}, "swarm.")
+    strategy = _strategy(options) or _strategy(body)
     federation = options.flag("federation")
     if federation is False and strategy is not None:
         raise options.refuse("strategy", "cannot be used together with `swarm.federation`: false.")
@@ -143,13 +144,22 @@ def _resume(body: Fields, *, alone: bool) -> Resume | None:
 
 def _strategy(options: Fields) -> StrategyName | None:
     name = options.text("strategy")
-    known: tuple[StrategyName, ...] = get_args(StrategyName)
-    for strategy in known:
+    for strategy in STRATEGY_NAMES:
         if strategy == name:
             return strategy
     if name is not None:
-        raise options.refuse("strategy", f"must be one of {', '.join(known)}.")
+        raise options.refuse("strategy", f"must be one of {', '.join(STRATEGY_NAMES)}.")
     return None
+
+
+def split_model(name: str | None) -> tuple[str | None, StrategyName | None]:
+    """`swarm-demo:best_of_n`, or with `@`, for clients that can set nothing but the model's name."""
+    for mark in ":@":
+        model, _, suffix = (name or "").rpartition(mark)
+        for strategy in STRATEGY_NAMES:
+            if strategy == suffix:
+                return model or None, strategy
+    return name or None, None
 
 
 def _include_usage(body: Fields, stream: bool) -> bool:

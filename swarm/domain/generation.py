@@ -56,6 +56,8 @@ class GenerationRequest:
     """Asks for a vote by this strategy; None leaves it to the node's settings."""
     form: AnswerForm = field(default_factory=AnswerForm)
     """What the answers are to look like; it tells a vote which of them say the same."""
+    one_of_several: bool = False
+    """The client wants several answers to the same prompt, and wants them to differ."""
     alone: bool = False
     """No fan-out: this node answers by itself, or by the chain that it is part of. Set on every request that a peer
     forwards, so that no request travels in circles."""

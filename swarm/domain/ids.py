@@ -12,7 +12,8 @@ RequestId = NewType("RequestId", str)
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
-StrategyName = Literal["best_of_n", "weighted_vote", "first_valid", "mbr", "abstain"]
+StrategyName = Literal["best_of_n", "weighted_vote", "first_valid", "mbr", "abstain", "route"]
+"""`route` asks no vote: the whole request goes to the node that is expected to finish it first."""
 TrustMode = Literal["open", "local_double", "anchored"]
 """What this node's own vote counts for: as any other's; twice; or no answer against it without a majority of heads."""
 RouteName = Literal["local", "chain", "peer", "federation"]

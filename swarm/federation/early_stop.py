@@ -28,7 +28,7 @@ def is_decided(
         return not waited_for
     count = _Count(tuple(entries), electorate, frozenset(waited_for), rules)
     match strategy:
-        case "first_valid":
+        case "first_valid" | "route":
             return True
         case "weighted_vote":
             return count.safe_leader() is not None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from swarm.domain.federation import FederationResult
+from swarm.domain.federation import FederationResult, PeerVote
 from swarm.domain.generation import GenerationRequest
 from swarm.domain.ids import NodeId
 from swarm.federation.decisions import DecisionLog
@@ -34,10 +34,12 @@ class VoteMemory:
         reputation = Reputation(lambda: anchors(local()), clock.wall)
         return VoteMemory(reputation, DecisionLog(clock, settings.keep_texts), FirstWords())
 
-    def remember(self, request: GenerationRequest, result: FederationResult, seconds: float) -> None:
-        if result.strategy != "first_valid":
-            # There nothing was compared.
-            self.reputation.voted(result)
+    def remember(
+        self, request: GenerationRequest, result: FederationResult, seconds: float, votes: Sequence[PeerVote] = ()
+    ) -> None:
+        """`votes` are those that were compared with each other; none where the first answer was taken."""
+        if votes:
+            self.reputation.voted(votes, result)
         self.decisions.add(request, result, seconds)
 
 

@@ -12,7 +12,7 @@ from swarm.domain.generation import GenerationRequest, TextDelta
 from swarm.domain.nodes import ModelInfo, PeerInfo
 from swarm.federation.failures import common_failure
 from swarm.federation.going_on import Sent, with_seed
-from swarm.federation.routes import Route, check_model, nobody_can_answer, plan_routes
+from swarm.federation.routes import Route, check_model, nobody_can_answer, plan_fastest, plan_routes, vote_cannot_help
 from swarm.federation.settings import FederationSettings
 from swarm.federation.swarm import FederatedSwarm
 from swarm.federation.voters import ThisNode
@@ -50,9 +50,13 @@ class Router:
     def _choose(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         status, peers = self._this.status(), () if request.alone else self._peers()
         check_model(request, status, peers)
-        if not request.alone and self._wants_vote(request) and self._can_vote(request):
+        asks_others = not request.alone and self._wants_vote(request)
+        if asks_others and self._can_vote(request):
             return self._federation.stream(request)
-        routes = plan_routes(request, status, peers)
+        if asks_others:
+            routes = plan_fastest(request, status, peers, self._federation.doubted(peers))
+        else:
+            routes = plan_routes(request, status, peers)
         if not routes:
             raise nobody_can_answer(request, status, peers)
         return self._answer(with_seed(replace(request, strategy=None)), routes)
@@ -61,7 +65,10 @@ class Router:
         return self._settings.enabled or request.strategy is not None
 
     def _can_vote(self, request: GenerationRequest) -> bool:
+        strategy = request.strategy or self._settings.strategy
         voters = self._federation.voters(request)
+        if strategy == "route" or (request.strategy is None and vote_cannot_help(request, voters)):
+            return False
         return any(voter.peer is not None for voter in voters) or (len(voters) == 1 and self._settings.instances > 1)
 
     async def _answer(self, request: GenerationRequest, routes: tuple[Route, ...]) -> AsyncGenerator[TextDelta, None]:

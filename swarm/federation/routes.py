@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from statistics import median
+
 from swarm.domain.coverage import what_is_unserved
 from swarm.domain.errors import RequestError, Unavailable
 from swarm.domain.generation import GenerationRequest
+from swarm.domain.ids import NodeId
 from swarm.domain.nodes import NodeStatus, PeerInfo
-from swarm.federation.voters import is_usable, pressure
+from swarm.federation.first_words import LOCAL_BONUS
+from swarm.federation.voters import Voter, is_usable, pressure
+
+TYPICAL_TOKENS = 256
+"""Of an answer; a client's own limit is often far above what it gets."""
+UNKNOWN_TOKENS_PER_S = 20.0
+SLOWEST_TOKENS_PER_S = 0.01
+COLD = 1.3
+"""Times as long as when warm, for the first answer of a node."""
+SHARING = 0.5
+"""What answers in all other slots add to the time of one: they are computed together."""
+LONG_TOKENS = 4096
+"""An answer that may become so long is a text of its own."""
 
 Route = PeerInfo | None
 """A peer, or None for this node."""
@@ -24,6 +40,44 @@ def plan_routes(request: GenerationRequest, status: NodeStatus, peers: tuple[Pee
         if is_usable(peer) and peer.status and peer.node != status.node and _stands_in(peer.status, request, status)
     ]
     return tuple(route for _, _, route in sorted([*here, *there], key=lambda option: option[:2]))
+
+
+def plan_fastest(
+    request: GenerationRequest, status: NodeStatus, peers: tuple[PeerInfo, ...], doubted: Collection[NodeId] = ()
+) -> tuple[Route, ...]:
+    """By the time to the end of the answer that is to be expected; `doubted` nodes come last, whatever their speed."""
+    here = [status] if status.can_answer and _serves(status, request.model) else []
+    able = [peer for peer in peers if is_usable(peer) and peer.status and peer.node != status.node]
+    there = [(peer, peer.status) for peer in able if peer.status and _stands_in(peer.status, request, status)]
+    speeds = [said.tokens_per_s for said in (*here, *(said for _, said in there)) if said.tokens_per_s]
+    usual = median(speeds) if speeds else UNKNOWN_TOKENS_PER_S
+    tokens = min(request.sampling.max_tokens or TYPICAL_TOKENS, TYPICAL_TOKENS)
+    options: list[tuple[bool, float, Route]] = [
+        (False, LOCAL_BONUS * expected_s(said, tokens, usual), None) for said in here
+    ]
+    options += [
+        (peer.node in doubted, (peer.round_trip_s or 0.0) + expected_s(said, tokens, usual), peer)
+        for peer, said in there
+    ]
+    return tuple(route for _, _, route in sorted(options, key=lambda option: option[:2]))
+
+
+def expected_s(status: NodeStatus, tokens: int, usual_tokens_per_s: float) -> float:
+    """Until an answer of so many tokens is there: its own time, that of those who wait before it, and what answers
+    that run beside it take away. A node that has not answered yet has caches to warm."""
+    load, speed = status.load, status.tokens_per_s or usual_tokens_per_s
+    own = tokens / max(speed, SLOWEST_TOKENS_PER_S) * (1 if status.requests else COLD)
+    beside = SHARING * min(load.running, load.slots) / max(load.slots, 1)
+    ahead = max(0, load.running + load.waiting + 1 - load.slots) / max(load.slots, 1)
+    return own * (1 + beside + ahead)
+
+
+def vote_cannot_help(request: GenerationRequest, voters: Sequence[Voter]) -> bool:
+    """Several answers are wanted, and a vote makes one of them; or all would say the same, as greedy decoding of one
+    model does; or the answer is so long that no two will agree, at several times the cost."""
+    digests = {voter.status.model.digest for voter in voters if voter.status.model}
+    same = request.sampling.temperature == 0 and len(digests) == 1
+    return request.one_of_several or same or (request.sampling.max_tokens or 0) >= LONG_TOKENS
 
 
 def _serves(status: NodeStatus, model: str | None) -> bool:

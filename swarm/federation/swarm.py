@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from swarm.domain.errors import Unavailable
+from swarm.domain.errors import Unavailable, Undecided
 from swarm.domain.federation import FederationResult, PeerVote
 from swarm.domain.generation import GenerationRequest, TextDelta
 from swarm.domain.ids import NodeId, StrategyName
@@ -28,6 +28,7 @@ from swarm.federation.replay import replay
 from swarm.federation.rules import VoteRules
 from swarm.federation.settings import FederationSettings
 from swarm.federation.strategies import decide
+from swarm.federation.trust.reliability import posterior_mean
 from swarm.federation.validity import why_invalid
 from swarm.federation.voters import ThisNode, Voter, choose_voters
 from swarm.ports.clock import Clock
@@ -36,11 +37,22 @@ from swarm.ports.text_source import TextSource
 
 logger = logging.getLogger(__name__)
 
+DOUBTED = 0.34
+"""Chance to be right below which a node is worth nothing in a vote either."""
 JUDGING_S = 2.0
 """That judges get in any case; reading a text takes a small part of the time that writing it took."""
 
 
 Heard = Callable[[Collected, VoteRules], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BestAlone:
+    """Who answers without a vote, and why."""
+
+    voter: Voter
+    strategy: StrategyName
+    reason: str
 
 
 class FederatedSwarm:
@@ -62,6 +74,11 @@ class FederatedSwarm:
     def voters(self, request: GenerationRequest) -> tuple[Voter, ...]:
         """Those who would be asked now."""
         return choose_voters(request, self._this.status(), self._peers(), self._settings.fan_out)
+
+    def doubted(self, peers: Sequence[PeerInfo]) -> frozenset[NodeId]:
+        """Those whose record says that they are more often wrong than right."""
+        record = self._memory.reputation.record
+        return frozenset(peer.node for peer in peers if posterior_mean(record(peer.node)) < DOUBTED)
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """`first_valid` streams as it is generated; the others say how the vote is getting on until it is decided."""
@@ -95,6 +112,24 @@ class FederatedSwarm:
         self._memory.note(request)
         strategy, rules = self._strategy(request), self._rules(request, voters)
         started = self._clock.now()
+        best = self._best_alone(strategy, voters, rules)
+        result = await self._by_best(best, voters, rules, heard) if best else None
+        if result is None:
+            result = await self._by_vote(request, voters, strategy, rules, heard)
+        else:
+            self._memory.remember(request, result, self._clock.now() - started)
+        _log(request, result)
+        return result
+
+    async def _by_vote(
+        self,
+        request: GenerationRequest,
+        voters: tuple[Voter, ...],
+        strategy: StrategyName,
+        rules: VoteRules,
+        heard: Heard,
+    ) -> FederationResult:
+        started = self._clock.now()
         collected = await self._collect(voters, strategy, rules, heard)
         _raise_where_all_failed(voters, collected)
         elapsed_s = self._clock.now() - started
@@ -102,10 +137,37 @@ class FederatedSwarm:
             limit_s = max(min(self._settings.deadline_s, self._settings.patience * elapsed_s) - elapsed_s, JUDGING_S)
             rules = replace(rules, cross_scores=await self._judges.scores(voters, judged, limit_s))
         votes = collected.votes + _absent_votes(voters, collected, elapsed_s)
-        result = _with_company(decide(strategy, votes, rules))
-        self._memory.remember(request, result, self._clock.now() - started)
-        _log(request, result)
+        try:
+            result = _with_company(decide(strategy, votes, rules))
+        except Undecided as undecided:
+            self._memory.remember(request, undecided.decision, self._clock.now() - started, votes)
+            raise
+        self._memory.remember(request, result, self._clock.now() - started, votes)
         return result
+
+    def _best_alone(self, strategy: StrategyName, voters: tuple[Voter, ...], rules: VoteRules) -> BestAlone | None:
+        """The voter that the record trusts more than a vote of all; `abstain` asks for a majority in any case."""
+        if strategy == "abstain" or len(voters) < 2:
+            return None
+        said = self._memory.reputation.forecast(rules.invited, rules)
+        if said.vote_helps:
+            return None
+        return BestAlone(next(voter for voter in voters if voter.node == said.best), strategy, said.reason)
+
+    async def _by_best(
+        self, best: BestAlone, voters: tuple[Voter, ...], rules: VoteRules, heard: Heard
+    ) -> FederationResult | None:
+        """None where it gives no valid answer in time: then all are asked."""
+        collected = await self._collect((best.voter,), best.strategy, replace(rules, invited=(best.voter.node,)), heard)
+        if not any(why_invalid(vote, rules) is None for vote in collected.votes):
+            return None
+        others = [
+            absent_vote(voter.node, voter.status.model, "not asked: the best member answers alone", 0.0)
+            for voter in voters
+            if voter is not best.voter
+        ]
+        made = decide(best.strategy, [*collected.votes, *others], replace(rules, invited=(best.voter.node,)))
+        return replace(made, reason=best.reason)
 
     async def _collect(
         self, voters: tuple[Voter, ...], strategy: StrategyName, rules: VoteRules, heard: Heard
@@ -140,6 +202,7 @@ class FederatedSwarm:
             form=expected_form(request),
             trust=self._settings.trust,
             reliability=self._memory.reputation.reliability(nodes),
+            confidence={node: self._memory.reputation.confidence(node) for node in nodes},
             names={voter.node: voter.status.name for voter in voters},
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from swarm.domain.federation import PeerVote
 from swarm.domain.generation import GenerationRequest
 from swarm.domain.ids import NodeId, RequestId
 from swarm.domain.nodes import Load, PeerInfo
+from swarm.federation.canonical import canonical_answer
 from swarm.federation.collecting import Ask, Waiting, collect
 from swarm.federation.trust.questions import Question, is_right
 from swarm.federation.trust.reliability import ESTABLISHED
-from swarm.federation.trust.reputation import Reputation
+from swarm.federation.trust.reputation import Examined, Reputation
 from swarm.federation.trust.shapes import RecentShapes, examination
 from swarm.federation.voters import ThisNode, Voter, choose_voters, pressure
 from swarm.ports.clock import Clock
@@ -93,9 +95,13 @@ class Examiner:
         collected = await collect(
             {voter.node: self._ask(voter) for voter in voters}, lambda *_: False, waiting, self._clock
         )
-        results = _graded(asked, [vote for vote in collected.votes if vote.error is None])
-        self._reputation.examined(results)
-        fields = {"asked": len(voters), "answered": len(results), "right": sum(results.values())}
+        answers = _graded(asked, [vote for vote in collected.votes if vote.error is None])
+        self._reputation.examined(answers)
+        fields = {
+            "asked": len(voters),
+            "answered": len(answers),
+            "right": sum(answer.right for answer in answers.values()),
+        }
         logger.debug("an examination has ended", extra={"fields": fields})
 
     def _voters(self, request: GenerationRequest | None) -> tuple[Voter, ...]:
@@ -117,9 +123,13 @@ def _is_idle(load: Load) -> bool:
     return load.running + load.waiting == 0
 
 
-def _graded(asked: Question, votes: list[PeerVote]) -> dict[NodeId, bool]:
+def _graded(asked: Question, votes: list[PeerVote]) -> dict[NodeId, Examined]:
     """By node; of several candidates the first, as one of many tries is right too easily."""
-    results: dict[NodeId, bool] = {}
+    answers: dict[NodeId, Examined] = {}
     for vote in votes:
-        results.setdefault(vote.node, is_right(asked, vote.text))
-    return results
+        is_claim = vote.mean_logprob is not None and math.isfinite(vote.mean_logprob)
+        examined = Examined(
+            is_right(asked, vote.text), canonical_answer(vote.text).key, vote.mean_logprob if is_claim else None
+        )
+        answers.setdefault(vote.node, examined)
+    return answers

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from swarm.domain.federation import FederationResult
+from swarm.domain.federation import FederationResult, PeerVote
 from swarm.domain.ids import NodeId
+from swarm.federation.best_member import Forecast, PoolRecord, forecast
+from swarm.federation.confidence import NO_RECORD, ConfidenceRecord
+from swarm.federation.rules import VoteRules
 from swarm.federation.trust.agreement import agreements
 from swarm.federation.trust.record import TrackRecord
 from swarm.federation.trust.reliability import Anchors, reliabilities
+from swarm.wire.codec import MalformedMessage, from_plain
 
+RIGHT = "right"
 KEPT_S = 60 * 24 * 3600.0
 MOST_KEPT = 256
 """Nodes; the longest unseen are forgotten first, so that made-up names cannot fill the memory."""
 LARGEST_COUNT = 1000.0
 """Far above what fading counts can reach; a file that says more is damaged."""
 COUNTS = tuple(name for name in TrackRecord.__dataclass_fields__ if name != "seen_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An answer to a question whose answer is known."""
+
+    right: bool
+    answer: str
+    """In canonical form: wrong answers that are the same say that nodes err alike."""
+    claim: float | None = None
+    """Mean log-probability, by the node's own word."""
+
+    @property
+    def key(self) -> str:
+        return RIGHT if self.right else f"wrong: {self.answer}"
 
 
 class Reputation:
@@ -33,6 +53,9 @@ class Reputation:
     ) -> None:
         self._anchors, self._wall, self._changed = anchors, wall, changed
         self._records = from_document(document, wall())
+        self._confidence: dict[NodeId, ConfidenceRecord] = {}
+        self._pool = pool_from(document, frozenset(self._records))
+        self._forecasts: dict[tuple[NodeId, ...], Forecast] = {}
 
     def record(self, node: NodeId) -> TrackRecord:
         return self._records.get(node, TrackRecord()).at(self._wall())
@@ -45,18 +68,39 @@ class Reputation:
         """The weights of these nodes' votes, relative to each other."""
         return reliabilities(nodes, {node: self.record(node) for node in nodes}, self._anchors())
 
+    def confidence(self, node: NodeId) -> ConfidenceRecord:
+        """How sure it was before; for this run only, as it is soon learned again."""
+        return self._confidence.get(node, NO_RECORD)
+
+    def forecast(self, nodes: tuple[NodeId, ...], rules: VoteRules) -> Forecast:
+        """Whether a vote of these is worth its cost."""
+        if nodes not in self._forecasts:
+            self._forecasts[nodes] = forecast(self._pool, nodes, rules)
+        return self._forecasts[nodes]
+
     # -- observations -------------------------------------------------------------------------------------------------
 
-    def examined(self, results: Mapping[NodeId, bool]) -> None:
+    def examined(self, answers: Mapping[NodeId, Examined]) -> None:
         """The same question put to all of them. Where nobody knew the answer, nobody is the wiser."""
-        if any(results.values()):
-            wall = self._wall()
-            records = {node: self.record(node).after_examination(right, wall) for node, right in results.items()}
-            self._observe(records)
-
-    def voted(self, result: FederationResult) -> None:
-        """Who gave a vote that counted, and who was with a majority that did not need it."""
+        if not any(answer.right for answer in answers.values()):
+            return
         wall = self._wall()
+        self._pool = self._pool.with_answers({node: answer.key for node, answer in answers.items()}, RIGHT)
+        self._forecasts.clear()
+        for node, answer in answers.items():
+            if answer.claim is not None:
+                self._confidence[node] = self.confidence(node).with_graded(answer.claim, answer.right)
+        self._observe(
+            {node: self.record(node).after_examination(answer.right, wall) for node, answer in answers.items()}
+        )
+
+    def voted(self, votes: Sequence[PeerVote], result: FederationResult) -> None:
+        """Who gave a vote that counted, how sure it was, and who was with a majority that did not need it."""
+        wall = self._wall()
+        valid_nodes = {ballot.node for ballot in result.ballots if ballot.valid}
+        for vote in votes:
+            if vote.node in valid_nodes and vote.mean_logprob is not None and math.isfinite(vote.mean_logprob):
+                self._confidence[vote.node] = self.confidence(vote.node).with_claim(vote.mean_logprob)
         told = {ballot.node: ballot.valid for ballot in result.ballots if ballot.answered}
         records = {node: self.record(node).after_vote(valid, wall) for node, valid in told.items()}
         for node, agrees in agreements(result, self._anchors()).items():
@@ -76,10 +120,26 @@ class Reputation:
         if len(self._records) > MOST_KEPT:
             latest = sorted(self._records.items(), key=lambda item: item[1].seen_at, reverse=True)
             self._records = dict(latest[:MOST_KEPT])
+            self._confidence = {node: kept for node, kept in self._confidence.items() if node in self._records}
+            self._pool = replace(
+                self._pool, members={node: kept for node, kept in self._pool.members.items() if node in self._records}
+            )
         self._changed()
 
     def document(self) -> dict[str, Any]:
-        return to_document(self._records)
+        return {**to_document(self._records), "pool": asdict(self._pool)}
+
+
+def pool_from(document: Mapping[str, Any] | None, known: Collection[NodeId]) -> PoolRecord:
+    """Of the nodes known; a new one where it cannot be understood."""
+    try:
+        read = from_plain(PoolRecord, (document or {}).get("pool"))
+    except MalformedMessage:
+        return PoolRecord()
+    counts = (read.pairs, read.both_wrong, read.same_wrong, read.if_apart, read.if_together)
+    members = {node: member for node, member in read.members.items() if node in known}
+    sound = all(0 <= member.right <= member.asked <= LARGEST_COUNT for member in members.values())
+    return replace(read, members=members) if sound and min(counts) >= 0 else PoolRecord()
 
 
 def to_document(records: Mapping[NodeId, TrackRecord]) -> dict[str, Any]:

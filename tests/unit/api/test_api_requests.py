@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from swarm.api.bodies import parse_json_object
-from swarm.api.openai_requests import Defaults, parse_chat, parse_completion
+from swarm.api.openai_requests import Defaults, parse_chat, parse_completion, split_model
 from swarm.domain.errors import RequestError
 from swarm.domain.generation import ChatMessage, Resume, Sampling
 
@@ -164,3 +164,25 @@ def test_a_peer_may_ask_to_go_on_with_an_answer() -> None:
 def test_token_ids_come_where_they_are_asked_for() -> None:
     assert chat(return_token_ids=True).token_ids
     assert not chat().token_ids
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "strategy"),
+    [
+        ("swarm-demo:best_of_n", "swarm-demo", "best_of_n"),
+        ("swarm-demo@route", "swarm-demo", "route"),
+        ("qwen2.5:7b", "qwen2.5:7b", None),
+        ("qwen2.5:7b:mbr", "qwen2.5:7b", "mbr"),
+        ("weighted_vote", None, "weighted_vote"),
+        (None, None, None),
+    ],
+)
+def test_a_strategy_can_be_said_in_the_models_name(name, model, strategy) -> None:
+    assert split_model(name) == (model, strategy)
+
+
+def test_what_the_body_says_goes_before_the_models_name() -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], "model": "m:mbr", "swarm": {"strategy": "best_of_n"}}
+    assert parse_chat(body, Defaults("id", "weighted_vote")).strategy == "best_of_n"
+    body = {"messages": [{"role": "user", "content": "Hi"}], "strategy": "abstain"}
+    assert parse_chat(body, Defaults("id", "weighted_vote")).strategy == "abstain"

@@ -14,6 +14,7 @@ from swarm.domain.nodes import NodeStatus, PeerInfo
 from swarm.federation.memory import VoteMemory
 from swarm.federation.settings import FederationSettings
 from swarm.federation.swarm import FederatedSwarm
+from swarm.federation.trust.reputation import Examined
 from swarm.federation.voters import ThisNode
 from tests.fakes.clock import ManualClock, settle
 from tests.fakes.peer_link import FakePeerLink
@@ -362,3 +363,39 @@ async def test_closing_a_first_valid_stream_early_stops_everything() -> None:
     assert bench.source.open == 0
     assert bench.clock.sleepers == 0
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def knowing_bench(right: dict[str, bool]) -> Bench:
+    """A record of thirty examinations in which these were right or wrong."""
+    bench = Bench(local=(vote("here", "The answer is 1."),))
+    bench.link.votes = {NodeId(name): (vote(name),) for name in ("a", "b")}
+    memory = VoteMemory.empty(lambda: NodeId("here"), FederationSettings(), ManualClock())
+    for _ in range(30):
+        memory.reputation.examined({NodeId(node): Examined(is_right, node) for node, is_right in right.items()})
+    this = ThisNode(bench.source, bench.votes, lambda: bench.status)
+    bench.swarm = FederatedSwarm(this, lambda: bench.peers, bench.link, bench.settings, bench.clock, memory)
+    return bench
+
+
+async def test_where_one_member_is_better_than_a_vote_it_answers_alone_and_that_is_said() -> None:
+    bench = knowing_bench({"here": True, "a": False, "b": False})
+    result = await bench.after(0)
+    assert result.winner.node == "here"
+    assert "answers alone" in result.reason
+    assert not bench.link.asked
+    assert set(reasons(result)) == {"a", "b"}
+
+
+async def test_where_the_best_member_fails_all_are_asked() -> None:
+    bench = knowing_bench({"here": True, "a": False, "b": False})
+    bench.local = BackendError("the worker crashed")
+    result = await bench.after(0)
+    assert result.winner.node in ("a", "b")
+
+
+async def test_liars_with_a_record_are_outvoted_though_they_are_more() -> None:
+    bench = knowing_bench({"here": True, "a": False, "b": False})
+    bench.settings = FederationSettings(strategy="abstain")
+    bench.swarm._settings = bench.settings
+    result = await bench.after(0)
+    assert result.winner.text == "The answer is 1."

@@ -15,7 +15,7 @@ from swarm.federation.trust.agreement import agreements
 from swarm.federation.trust.questions import is_right, question
 from swarm.federation.trust.record import HALF_LIFE, HALF_LIFE_S, TrackRecord
 from swarm.federation.trust.reliability import NEWCOMER, Anchors, posterior_mean, reliabilities
-from swarm.federation.trust.reputation import Reputation, from_document, to_document
+from swarm.federation.trust.reputation import Examined, Reputation, from_document, to_document
 from swarm.federation.trust.shapes import RecentShapes, examination, is_usable, shape_of
 from tests.unit.federation.nodes import ask
 
@@ -26,6 +26,10 @@ WALL = 1_700_000_000.0
 
 def examined(right: int, wrong: int) -> TrackRecord:
     return TrackRecord(right=right, wrong=wrong, seen_at=WALL)
+
+
+def graded(results: dict[NodeId, bool]) -> dict[NodeId, Examined]:
+    return {node: Examined(right, f"as {node} says", -0.5) for node, right in results.items()}
 
 
 def reputation(anchors: Anchors = OPEN) -> Reputation:
@@ -47,7 +51,7 @@ def test_nobody_known_is_worth_the_same_as_anybody_else() -> None:
 def test_who_answers_wrong_loses_and_who_answers_right_gains() -> None:
     made = reputation()
     for _ in range(20):
-        made.examined({HERE: True, A: True, B: False})
+        made.examined(graded({HERE: True, A: True, B: False}))
     weights = made.reliability([HERE, A, B])
     assert weights[B] < 0.2 < 0.8 < weights[A] == weights[HERE]
 
@@ -55,7 +59,7 @@ def test_who_answers_wrong_loses_and_who_answers_right_gains() -> None:
 def test_a_question_that_nobody_can_answer_says_nothing() -> None:
     made = reputation()
     for _ in range(20):
-        made.examined({HERE: False, A: False, B: False})
+        made.examined(graded({HERE: False, A: False, B: False}))
     assert made.records() == {}
 
 
@@ -89,7 +93,7 @@ def test_anchored_counts_strangers_little_even_where_all_are_new() -> None:
 def test_one_caught_computation_outweighs_many_right_answers() -> None:
     made = reputation()
     for _ in range(5):
-        made.examined({HERE: True, A: True})
+        made.examined(graded({HERE: True, A: True}))
     made.checked(A, is_sound=False)
     assert made.reliability([HERE, A])[A] < 0.45
     for _ in range(6):
@@ -113,14 +117,14 @@ def test_votes_that_are_none_count_against_their_node_and_silence_does_not() -> 
     made = reputation()
     silent = Ballot(B, "b", "", 0.0, False, False, "no answer", 9.0, "demo", answered=False)
     broken = Ballot(A, "a", "", 0.0, False, False, "nonsense", 0.1, "demo")
-    made.voted(replace(result(here="x"), ballots=(*result(here="x").ballots, silent, broken)))
+    made.voted((), replace(result(here="x"), ballots=(*result(here="x").ballots, silent, broken)))
     assert made.record(A).invalid == 1
     assert made.record(B) == TrackRecord(seen_at=0.0)
 
 
 def test_records_survive_being_written_and_read() -> None:
     made = reputation()
-    made.examined({HERE: True, A: False})
+    made.examined(graded({HERE: True, A: False}))
     document = json.loads(json.dumps(made.document()))
     assert from_document(document, WALL) == made.records()
 
@@ -136,7 +140,7 @@ def test_whatever_the_file_holds_a_start_goes_on(document: object) -> None:
 def test_made_up_names_do_not_fill_the_memory() -> None:
     made = reputation()
     for number in range(300):
-        made.examined({NodeId(f"n{number}"): True})
+        made.examined(graded({NodeId(f"n{number}"): True}))
     assert len(made.records()) == 256
 
 
