@@ -64,11 +64,14 @@ class Pair:
     """Two nodes that know each other; the client is the first."""
 
     first: ChainDoor
+    own: Shelf
+    """Of the first one."""
     shelf: Shelf
     """Of the last one."""
 
     def session(self, own: Blocks) -> Any:
-        return self.first.session(own, MAX_TOKENS, lambda: False)
+        self.own.blocks = own
+        return self.first.session(MAX_TOKENS, lambda: False)
 
 
 def load(folder: Path, span: BlockSpan, where: Where) -> LoadedModel:
@@ -90,7 +93,7 @@ def open_door(held: contextlib.ExitStack, folder: Path, name: str, model: Loaded
         identity_path=str(folder / f"{name}.key"),
         node=name,
     )
-    door.open(command, model.checkpoint.info)
+    door.open(command, model.checkpoint.info, LAYERS, movable=False)
     return door
 
 
@@ -100,11 +103,11 @@ def two_nodes(folder: Path, where: Where = ON_CPU) -> Iterator[Pair]:
     models = [load(folder, span, where) for span in HALVES]
     with contextlib.ExitStack() as held:
         first, last = (open_door(held, folder, name, model) for name, model in zip(NAMES, models, strict=True))
-        shelf = Shelf(models[1].blocks)
-        first.serve(models[0].blocks, HALVES[0], 2**28, 256)
+        own, shelf = Shelf(models[0].blocks), Shelf(models[1].blocks)
+        first.serve(own, HALVES[0], 2**28, 256)
         last.serve(shelf, HALVES[1], 2**28, 256)
         first.introduce(last.addresses)
-        pair = Pair(first, shelf)
+        pair = Pair(first, own, shelf)
         wait_until_whole(pair, models[0].blocks)
         yield pair
 

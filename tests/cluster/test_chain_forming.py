@@ -1,0 +1,94 @@
+"""A model that fits on no single host: the hosts share it by themselves, and take over for each other."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.lab.daemons import Daemons, RunningDaemon, wait_until
+from tests.lab.host import Host
+from tests.lab.lan import Lan
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+HALF, WHOLE = ("--model", "demo", "--memory", "3.6MiB"), ("--model", "demo")
+"""Three of the six blocks fit, or all."""
+ENDLESS = {"prompt": "9" * 60, "max_tokens": 900, "temperature": 0}
+READY_S = 150.0
+
+
+def blocks(daemon: RunningDaemon) -> str:
+    span = daemon.get("/v1/federation/peers")["self"]["blocks"]
+    return f"{span['start']}:{span['end']}" if span else "none"
+
+
+def coverage(daemon: RunningDaemon) -> dict[str, Any]:
+    return dict(daemon.get("/health")["coverage"])
+
+
+def text(daemon: RunningDaemon, asked: dict[str, Any]) -> str:
+    return str(daemon.post("/v1/completions", asked, timeout_s=120)["choices"][0]["text"])
+
+
+def kill(daemon: RunningDaemon) -> None:
+    """The daemon, its worker and libp2p, as when the machine is switched off."""
+    host = daemon.host
+    assert isinstance(host, Host)
+    host.crash()
+
+
+@pytest.mark.lan(hosts=2)
+def test_who_comes_later_completes_the_chain_and_nobody_restarts(lan: Lan, daemons: Daemons) -> None:
+    a = daemons.start(*HALF, on=lan.hosts[0]).wait_until_listening()
+    wait_until(lambda: "state=waiting" in a.log, "it waits for blocks", READY_S)
+    assert blocks(a) == "0:3"
+    unready = a.get("/health")
+    assert "start one more node with --blocks 3:6 (3.0 MiB of memory)" in unready["error"]["message"]
+    assert unready["coverage"]["missing"] == ["3:6"]
+    b = daemons.start(*HALF, on=lan.hosts[1]).wait_until_ready(READY_S)
+    a.wait_until_ready(READY_S)
+    assert blocks(b) == "3:6"
+    asked = {"prompt": "12 + 30 - 7 = ", "max_tokens": 32, "temperature": 0}
+    assert text(a, asked) == text(b, asked)
+    assert "only, whose death would stop the model" in coverage(a)["in_words"]
+    for daemon in (a, b):
+        daemon.stop()
+
+
+@pytest.mark.lan(hosts=4)
+def test_hosts_of_one_second_serve_each_block_twice_and_again_after_a_death(lan: Lan, daemons: Daemons) -> None:
+    whole = daemons.start(*WHOLE, on=lan.hosts[0])
+    parts = [daemons.start(*HALF, on=host) for host in lan.hosts[1:]]
+    for daemon in (whole, *parts):
+        daemon.wait_until_ready(READY_S)
+    wait_until(lambda: coverage(whole)["least_served"] == 2, "each block is served twice", 60)
+    spans = [blocks(part) for part in parts]
+    assert set(spans) == {"0:3", "3:6"}
+    alone = next(part for part in parts if spans.count(blocks(part)) == 1)
+    twins = [part for part in parts if part is not alone]
+    expected = text(whole, ENDLESS)
+    streams = [_Asking(twin) for twin in twins]
+    kill(alone)
+    wait_until(lambda: {blocks(twin) for twin in twins} == {"0:3", "3:6"}, "one of the twins took its place", 90)
+    wait_until(lambda: coverage(whole)["least_served"] == 2, "each block is served twice again", 60)
+    assert [stream.result() for stream in streams] == [expected, expected]
+    moved = next(twin for twin in twins if "other blocks need this node more" in twin.log)
+    assert text(moved, ENDLESS) == expected
+    assert "model worker ended" not in "".join(daemon.log for daemon in (whole, *twins))
+    for daemon in (whole, *twins):
+        daemon.stop()
+
+
+class _Asking(threading.Thread):
+    """A long answer, asked for beside the test."""
+
+    def __init__(self, daemon: RunningDaemon) -> None:
+        super().__init__(daemon=True)
+        self._daemon, self._text = daemon, ""
+        self.start()
+
+    def run(self) -> None:
+        self._text = text(self._daemon, ENDLESS)
+
+    def result(self) -> str:
+        self.join(120)
+        return self._text
