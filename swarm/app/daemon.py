@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import sys
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from swarm.app.banner import Choices, banner, coverage_line, ready_line, serving
 from swarm.app.broadcast import Broadcast
 from swarm.app.network_watch import NetworkWatch
 from swarm.app.node_weights import build_weights
+from swarm.app.peer_checks import PeerChecks
 from swarm.app.running import API, update_state
 from swarm.app.this_node import Identity, advert_of, chain_addresses_of, status_of
 from swarm.app.votes import build_votes
@@ -104,6 +106,14 @@ class Daemon:
             clock,
         )
         self._membership.subscribe(self._memory.hear)
+        self._checks = PeerChecks(
+            self._engine,
+            self._membership.peers,
+            lambda: self._admission.load,
+            settings.engine.check_peers_s,
+            clock,
+            random.Random(self._identity.boot),
+        )
         votes = LocalVotes(self._answering, self.status, clock)
         scores = LocalScores(self._engine, self._admission)
         this = ThisNode(self._answering, votes.votes, self.status, scores.scores)
@@ -116,7 +126,7 @@ class Daemon:
             answers=router,
             votes=votes.votes,
             status=lambda: replace(self.status(), news=self._membership.news()),
-            peers=peers,
+            peers=lambda: self._checks.annotated(peers()),
             hear_hello=self._membership.said_hello,
             hear_goodbye=self._membership.said_goodbye,
             clock=clock,
@@ -160,6 +170,7 @@ class Daemon:
                 parts.callback(lambda: [task.cancel() for task in background])
                 background.append(tasks.create_task(self._membership.run(), name="membership"))
                 background.append(tasks.create_task(self._memory.run(), name="known peers"))
+                background.append(tasks.create_task(self._checks.run(), name="peer checks"))
                 background.append(tasks.create_task(self._weights.shelf.run(), name="shelf of weights"))
                 background.append(tasks.create_task(self._votes.run(), name="reputations"))
                 parts.push_async_callback(self._membership.say_goodbye)

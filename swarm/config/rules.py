@@ -131,6 +131,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "engine.queue_limit": COUNT,
         "engine.threads": COUNT,
         "engine.chain_port": PORT,
+        "engine.check_peers_s": DURATION,
         "federation.anchors": Rule(
             "a list of ids of nodes, as `main.py peers` lists them", lambda ids: all(map(is_node_id, ids))
         ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swarm.domain.nodes import PeerInfo
+from swarm.domain.ids import NodeId
+from swarm.domain.nodes import BlockSpan, PeerInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,20 @@ class PeerSuspected:
 class PeerLeft:
     peer: PeerInfo
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCheck:
+    """This node, or a third one, computed a span of a peer's blocks again and compared."""
+
+    node: NodeId
+    """As the peer names itself in the chain; `server` is what the connection proves."""
+    server: str
+    """Its libp2p id."""
+    span: BlockSpan
+    agrees: bool
+    difference: float
+    """Relative to the right result."""
 
 
 MembershipEvent = PeerJoined | PeerChanged | PeerSuspected | PeerLeft

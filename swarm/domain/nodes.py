@@ -168,6 +168,20 @@ class Advert:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """What this node found when it computed a peer's blocks again."""
+
+    agreed: int = 0
+    wrong: int = 0
+    avoided: bool = False
+    """No route goes through it until it has answered rightly again, or for half an hour."""
+    difference: float = 0.0
+    """Of the last comparison, relative."""
+    age_s: float = 0.0
+    """Since the last comparison."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerInfo:
     """One row of the table of peers, as this node sees it."""
 
@@ -182,3 +196,5 @@ class PeerInfo:
     round_trip_s: float | None = None
     problem: str | None = None
     """Why it is not used, where it is not: another protocol version, refused, no answer."""
+    checks: CheckRecord | None = None
+    """None where its blocks were never computed again."""

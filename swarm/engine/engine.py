@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.domain.errors import BackendError, RequestError, SwarmError, Unavailable
+from swarm.domain.events import PeerCheck
 from swarm.domain.generation import GenerationRequest, Prompt, Provenance, TextDelta, TextScore, Usage
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Progress
@@ -20,7 +21,9 @@ from swarm.engine.state import EngineState
 from swarm.engine.worker_process import WorkerProcess, start_worker
 from swarm.ports.clock import Clock
 from swarm.wire.worker_messages import (
+    Avoid,
     Cancel,
+    CheckPeer,
     Forget,
     Generate,
     Generated,
@@ -30,6 +33,7 @@ from swarm.wire.worker_messages import (
     LoadModel,
     MoveChain,
     NeedWeights,
+    PeerChecked,
     Ping,
     Score,
     Scored,
@@ -81,6 +85,8 @@ class Engine:
         self._answers: dict[str, asyncio.Queue[Answer]] = {}
         self._scores: dict[str, asyncio.Future[Scored | GenerationFailed]] = {}
         self._introduced: dict[str, None] = {}
+        self._avoided: tuple[str, ...] = ()
+        self._hear_check: Callable[[PeerCheck], None] = lambda _: None
         self._needs = asyncio.Queue[NeedWeights]()
         self._suspects: set[str] = set()
         self._heard = 0.0
@@ -156,6 +162,8 @@ class Engine:
         worker.send(self._load_command())
         if self._introduced:
             worker.send(Introduce(tuple(self._introduced)))
+        if self._avoided:
+            worker.send(Avoid(self._avoided))
         while True:
             need = await self._needs.get()
             try:
@@ -197,6 +205,10 @@ class Engine:
                     continue
                 if isinstance(event, NeedWeights):
                     self._needs.put_nowait(event)
+                    continue
+                if isinstance(event, PeerChecked):
+                    node = NodeId(event.node)
+                    self._hear_check(PeerCheck(node, event.server, event.span, event.agrees, event.difference))
                     continue
                 self._become(self.state.after(event, chain_only=self._settings.engine == "chain"))
                 if isinstance(event, LoadFailed):
@@ -253,6 +265,22 @@ class Engine:
         self._suspects.update(addresses)
         if addresses and self._worker:
             self._worker.send(Suspect(tuple(addresses)))
+
+    def avoid(self, servers: Sequence[str]) -> None:
+        """Servers of the chain, by their libp2p ids, that no route may go through; kept for a worker started later."""
+        if tuple(servers) != self._avoided:
+            self._avoided = tuple(servers)
+            if self._worker:
+                self._worker.send(Avoid(self._avoided))
+
+    def check_peer(self, prefer: Sequence[str], without: Sequence[str]) -> None:
+        """Has a peer's blocks computed again, where the worker is idle; what is found goes to `hear_checks`."""
+        if self._worker and self.state.complete:
+            self._worker.send(CheckPeer(tuple(prefer), tuple(without)))
+
+    def hear_checks(self, callback: Callable[[PeerCheck], None]) -> None:
+        """It must neither wait nor raise."""
+        self._hear_check = callback
 
     # -- answers ------------------------------------------------------------------------------------------------------
 

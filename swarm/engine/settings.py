@@ -30,6 +30,8 @@ class EngineSettings:
     repair_s: float = 8.0
     """How long a running answer looks for other nodes when one that serves its blocks is lost; then it ends with an
     error that names the blocks."""
+    check_peers_s: float = 60.0
+    """How often an idle node computes a span of another node's blocks again and compares, about; 0: never."""
     silence_limit_s: float = 60.0
     """A worker that answers no ping for this long is ended and started again."""
     restart_min_s: float = 1.0

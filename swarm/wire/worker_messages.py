@@ -120,6 +120,23 @@ class WeightsReady:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckPeer:
+    """Compute a random span of another node's again, if this worker is idle; `PeerChecked` where something is found."""
+
+    prefer: tuple[str, ...] = ()
+    """Servers of the chain, by their libp2p ids, that are looked at first."""
+    without: tuple[str, ...] = ()
+    """Those that have work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Avoid:
+    """All servers of the chain, by their libp2p ids, that no route may go through; in place of those named before."""
+
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Answered by `Pong` at once, also while loading or generating: a worker that does not is hung."""
 
@@ -196,6 +213,20 @@ class ChainChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerChecked:
+    """A server's blocks were computed again and compared."""
+
+    node: str
+    """As the server names itself; anybody may name himself anything."""
+    server: str
+    """Its libp2p id, which the connection proves."""
+    span: BlockSpan
+    agrees: bool
+    difference: float
+    """Relative to the right result."""
+
+
+@dataclass(frozen=True, slots=True)
 class Generated:
     id: str
     text: str
@@ -227,9 +258,23 @@ class GenerationFailed:
     code: str | None = None
 
 
-Command = LoadModel | MoveChain | Introduce | Forget | Suspect | Generate | Score | Cancel | WeightsReady | Ping | Stop
+Command = (
+    LoadModel
+    | MoveChain
+    | Introduce
+    | Forget
+    | Suspect
+    | Generate
+    | Score
+    | Cancel
+    | WeightsReady
+    | CheckPeer
+    | Avoid
+    | Ping
+    | Stop
+)
 Loads = Hardware | Loading | NeedWeights | Loaded | LoadFailed | ChainOpened | ChainChanged
-Event = Pong | Loads | Generated | Scored | GenerationFailed
+Event = Pong | Loads | PeerChecked | Generated | Scored | GenerationFailed
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -12,10 +13,12 @@ from swarm.wire.worker_messages import LoadModel
 from swarm.worker import compat
 from swarm.worker.failures import BlocksMissing
 from swarm.worker.families.blocks import Blocks
+from swarm.worker.families.model import LoadedModel
 from swarm.worker.placement import Place
 
 if TYPE_CHECKING:
     from swarm.worker.chain.attempts import Runner
+    from swarm.worker.chain.checking import Finding
     from swarm.worker.chain.loop import ChainLoop
     from swarm.worker.chain.node import ChainNode
     from swarm.worker.chain.routing import Hop
@@ -37,6 +40,7 @@ class ChainDoor:
         self._loop: ChainLoop | None = None
         self._node: ChainNode | None = None
         self._known: list[str] = []
+        self._avoided = frozenset[str]()
         self._repair_s = 0.0
 
     @property
@@ -67,6 +71,7 @@ class ChainDoor:
         self._held.callback(lambda: loop.call(manager.__aexit__(None, None, None), CALL_S))
         with self._lock:
             self._loop, self._node = loop, node
+        loop.call(node.avoid(self._avoided), OPEN_S)
         loop.call(node.introduce(self._known), OPEN_S)
         self._changed()
 
@@ -127,26 +132,50 @@ class ChainDoor:
 
     def session(self, max_tokens: int, is_cancelled: Callable[[], bool]) -> ChainSession:
         """A sequence of at most `max_tokens` tokens, over the blocks of this process and those of other nodes."""
-        from swarm.worker.chain.attempts import HopFailed
-        from swarm.worker.chain.runners import OwnBlocks, RemoteBlocks
         from swarm.worker.chain.session import ChainSession
 
-        loop, node = self._loop, self._node
-        if loop is None or node is None:
-            raise BlocksMissing("The chain is not open yet; try again in some seconds")
+        node = self._opened()[1]
 
         def open_runner(hop: Hop) -> Runner:
-            if hop.server is not None:
-                return RemoteBlocks(loop, node, hop, max_tokens)
-            # Those of now, not of when the answer began: this node may have moved to other blocks since.
-            service = node.service
-            if service is None or not all(
-                index in service.blocks.layers for index in range(hop.span.start, hop.span.end)
-            ):
-                raise HopFailed("this node serves other blocks now")
-            return OwnBlocks(service.blocks, hop.span, max_tokens)
+            return self._runner(hop, max_tokens)
 
         return ChainSession(node, open_runner, self._repair_s, is_cancelled)
+
+    def _runner(self, hop: Hop, max_tokens: int) -> Runner:
+        from swarm.worker.chain.attempts import HopFailed
+        from swarm.worker.chain.runners import OwnBlocks, RemoteBlocks
+
+        loop, node = self._opened()
+        if hop.server is not None:
+            return RemoteBlocks(loop, node, hop, max_tokens)
+        # Those of now, not of when the answer began: this node may have moved to other blocks since.
+        service = node.service
+        if service is None or not all(index in service.blocks.layers for index in range(hop.span.start, hop.span.end)):
+            raise HopFailed("this node serves other blocks now")
+        return OwnBlocks(service.blocks, hop.span, max_tokens)
+
+    # -- checked peers ------------------------------------------------------------------------------------------------
+
+    def check_peer(
+        self, model: LoadedModel, prefer: Sequence[str], without: Sequence[str], is_idle: Callable[[], bool]
+    ) -> Finding | None:
+        """See `PeerChecker.check`; None also while the chain is closed or this node serves somebody's session."""
+        from swarm.worker.chain.checking import PeerChecker, Surroundings
+
+        node = self._node
+        if node is None or node.is_serving:
+            return None
+        around = Surroundings(node, self._runner, model.embed, model.checkpoint.config.vocab_size, is_idle)
+        return PeerChecker(around, random.SystemRandom()).check(prefer, without)
+
+    def avoid(self, servers: Sequence[str]) -> None:
+        """Replaces those named before."""
+        with self._lock:
+            self._avoided = frozenset(servers)
+            if self._loop and self._node:
+                self._loop.submit(self._node.avoid(self._avoided))
+
+    # -- who is there -------------------------------------------------------------------------------------------------
 
     def introduce(self, addresses: Sequence[str]) -> None:
         with self._lock:

@@ -14,7 +14,9 @@ from typing import BinaryIO
 from swarm.wire.worker_messages import (
     FOLDER_PREFIX,
     HEADER,
+    Avoid,
     Cancel,
+    CheckPeer,
     Command,
     Event,
     Forget,
@@ -81,6 +83,10 @@ def main() -> int:
                     service.forget(addresses)
                 case Suspect(addresses):
                     service.suspect(addresses)
+                case Avoid(servers):
+                    service.avoid(servers)
+                case CheckPeer():
+                    service.check_peer(command)
                 case Generate():
                     service.generate(command)
                 case Score():

@@ -18,6 +18,7 @@ from swarm.domain.nodes import BlockSpan, Coverage
 from swarm.wire.worker_messages import (
     ChainChanged,
     ChainOpened,
+    CheckPeer,
     Event,
     Generate,
     GenerationFailed,
@@ -25,6 +26,7 @@ from swarm.wire.worker_messages import (
     LoadFailed,
     Loading,
     LoadModel,
+    PeerChecked,
     Score,
     WeightsReady,
 )
@@ -58,6 +60,8 @@ class Service:
         self._running: dict[str, threading.Event] = {}
         self._moving: MovingBlocks | None = None
         self._block_bytes = 0
+        self._checks = ThreadPoolExecutor(1, thread_name_prefix="check")
+        self._is_checking = False
 
     def __enter__(self) -> Service:
         self._hardware = device.detect()
@@ -72,6 +76,7 @@ class Service:
             self._moving.stop()
         self._loader.shutdown(wait=False, cancel_futures=True)
         self._scores.shutdown(wait=False, cancel_futures=True)
+        self._checks.shutdown(wait=False, cancel_futures=True)
         if self._answers:
             self._answers.shutdown(wait=False, cancel_futures=True)
         self._chain.close()
@@ -220,6 +225,28 @@ class Service:
     def _chain_ended(self) -> None:
         """Told as a failed load: the daemon then starts the worker again."""
         self._send(LoadFailed("libp2p's daemon has ended", permanent=False))
+
+    def avoid(self, servers: Sequence[str]) -> None:
+        self._chain.avoid(servers)
+
+    def check_peer(self, command: CheckPeer) -> None:
+        """Nothing while this node has work, or while it still checks another one."""
+        if self._model is not None and not self._is_checking and self._is_idle():
+            self._is_checking = True
+            self._checks.submit(self._check, self._model, command)
+
+    def _is_idle(self) -> bool:
+        return not self._running
+
+    def _check(self, model: LoadedModel, command: CheckPeer) -> None:
+        try:
+            found = self._chain.check_peer(model, command.prefer, command.without, self._is_idle)
+            if found:
+                self._send(PeerChecked(found.node, found.server, found.span, found.agrees, found.difference))
+        except Exception:
+            logger.exception("a check failed")
+        finally:
+            self._is_checking = False
 
     # -- answers ------------------------------------------------------------------------------------------------------
 

@@ -204,6 +204,7 @@ function problemsOf(machines) {
   }
   for (const machine of machines) {
     const name = nameOf(machine);
+    if (machine.checks?.avoided) problems.push(`${name} computed its blocks wrongly (checked ${duration(machine.checks.age_s)} ago) and is not used until it is right again. Check its memory and its model's files.`);
     if (machine.problem) problems.push(`${name}: ${machine.problem}`);
     const status = machine.status;
     if (!status) continue;

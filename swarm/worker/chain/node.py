@@ -84,6 +84,7 @@ class ChainNode:
         self._cache: SpanCache | None = None
         self._heard: Mapping[str, Announcement] = {}
         self._gone: set[str] = set()
+        self._avoided: frozenset[str] = frozenset()
         self._unmet: set[str] = set()
         """Addresses that did not answer yet; tried again until they are forgotten."""
         self._offers: tuple[Offer, ...] = ()
@@ -135,11 +136,32 @@ class ChainNode:
         """This node, as the others see it."""
         return self._announcement(ServerState.ONLINE).place(self.server_id, self.layers, 0.0)
 
+    @property
+    def is_serving(self) -> bool:
+        """Somebody's session holds memory here."""
+        return self._cache is not None and self._cache.used_bytes > 0
+
+    @property
+    def _number_format(self) -> str:
+        return str(self.service.blocks.dtype).removeprefix("torch.") if self.service else ""
+
     def offers(self, without: frozenset[str] = frozenset()) -> list[Offer]:
-        """What may be used now: own blocks first, then those of the servers that are not gone and not in `without`."""
-        own = [Offer(None, self.served)] if self.served else []
-        others = [offer for offer in self._offers if offer.server not in self._gone | without]
-        return [self.measures.priced(offer) for offer in own + others]
+        """What may be used now: own blocks first, then those of servers that are not gone, avoided or in `without`."""
+        unusable = self._avoided | without
+        return [self.measures.priced(offer) for offer in self.candidates() if offer.server not in unusable]
+
+    def candidates(self) -> list[Offer]:
+        """Own blocks, and those of all servers that are not gone; also of those that routes avoid."""
+        own = [Offer(None, self.served, number_format=self._number_format)] if self.served else []
+        return own + [offer for offer in self._offers if offer.server not in self._gone]
+
+    async def avoid(self, servers: frozenset[str]) -> None:
+        """These were found to answer wrongly: no route goes through them, and steps that wait for them give up."""
+        for server in servers - self._avoided:
+            for waiting in tuple(self._waiting.get(server, ())):
+                waiting.cancel()
+        self._avoided = servers
+        self._note_coverage()
 
     async def promise(self, span: BlockSpan, *, firm: bool) -> None:
         """Announces blocks that are not served yet, so that others who are placed now take different ones."""
@@ -255,7 +277,13 @@ class ChainNode:
         """Reads from the DHT who serves what."""
         self._heard = await self._directory.read()
         self._offers = tuple(
-            Offer(server, heard.span, (heard.public_name or "")[:64], heard.block_s)
+            Offer(
+                server,
+                heard.span,
+                (heard.public_name or "")[:64],
+                heard.block_s,
+                number_format=(heard.torch_dtype or "")[:16],
+            )
             for server, heard in self._heard.items()
             if server != self.server_id and heard.state is ServerState.ONLINE and heard.span is not None
         )
@@ -330,6 +358,7 @@ class ChainNode:
             start_block=span.start if span else None,
             end_block=span.end if span else None,
             public_name=self._home.network.address.node,
+            torch_dtype=self._number_format or None,
             inference_rps=1.0 / block_s if block_s else None,
             next_pings=self.measures.trips() or None,
             capacity=self.role.capacity,

@@ -31,6 +31,8 @@ class Offer:
     """What a step there takes from here beyond its blocks, as measured here, with what it is avoided for."""
     load: int = 0
     """Sequences of this node that run there."""
+    number_format: str = ""
+    """In which it computes, as it announces: `float32`, `bfloat16` …; empty where it says nothing."""
 
     @property
     def sound_block_s(self) -> float:

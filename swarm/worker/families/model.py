@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,19 @@ class LoadedModel:
         if self.layout is None:
             raise LoadFailure(self.not_cut)
         return with_layers(self.causal, self.layout.path, [RemoteLayer(run, self.layout.form)])
+
+    @torch.inference_mode()
+    def embed(self, ids: Sequence[int]) -> torch.Tensor:
+        """The hidden states [1, tokens, hidden] of these tokens before the first block, on the processor."""
+        seen: list[torch.Tensor] = []
+
+        def keep(hidden: torch.Tensor) -> torch.Tensor:
+            seen.append(hidden)
+            return hidden
+
+        inputs = torch.tensor([ids], device=self.causal.device)
+        self.with_remote_layers(keep)(input_ids=inputs, use_cache=False, logits_to_keep=1)
+        return seen[0].cpu()
 
 
 def load_model(checkpoint: Checkpoint, span: BlockSpan | None, device: str, dtype: torch.dtype) -> LoadedModel:
