@@ -41,7 +41,7 @@ class FencedCode:
 
 def fenced_code(text: str) -> FencedCode | None:
     """The longest fenced block, of equally long ones the last: explanations quote short ones."""
-    blocks = list(_FENCED.finditer(text))
+    blocks = list(_FENCED.finditer(text)) if "```" in text else []
     if not blocks:
         return None
     chosen = max(blocks, key=lambda block: (len(block[2].strip()), block.start()))

@@ -29,7 +29,7 @@ def parse_json(text: str) -> Any:
     keys that occur twice, for numbers that are not finite, and for nesting beyond `DEEPEST`."""
     fenced = _FENCED.match(text)
     body = (fenced.group(1) if fenced else text).strip()
-    if _depth(body) > DEEPEST:
+    if body.startswith(("{", "[")) and _depth(body) > DEEPEST:
         raise ValueError(f"nested deeper than {DEEPEST} levels")
     return json.loads(body, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import combinations
 
-from swarm.federation.similarity import contradict, free_text, similarity
+from swarm.federation.similarity import contradict, similarity
 from swarm.federation.tally import Cluster, Entry, Tally
 
 TRIMMED_FROM = 5
@@ -73,7 +73,7 @@ def centrality(tally: Tally) -> list[float]:
     node's own other candidates do not speak for it."""
     entries = tally.entries
     alone = len(tally.voters) == 1
-    texts = [free_text(entry.vote.text) for entry in entries]
+    texts = [tally.text_of(entry) for entry in entries]
     likeness: list[list[tuple[float, float]]] = [[] for _ in entries]
     for i, j in combinations(range(len(entries)), 2):
         if alone or entries[i].vote.node != entries[j].vote.node:

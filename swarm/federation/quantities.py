@@ -21,7 +21,7 @@ _QUANTITY = re.compile(
     rf"(?:(?P<whole>\d{{1,18}})\s+(?=[^/]+/))?(?P<number>{_NUMBER})(?:\s*/\s*(?P<below>{_NUMBER}))?"
     r"\s*(?P<unit>(?:[%°a-zµ$€£¥](?:[a-z°%/ ]|\^-?\d){0,40})?)"
 )
-_NUMBERS_IN_TEXT = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3}){1,12}|\d{1,60})(?:\.\d{1,60})?(?:e[+-]?\d{1,3})?")
+_NUMBERS_IN_TEXT = re.compile(r"\d{1,60}(?:,\d{3}(?!\d)){0,12}(?:\.\d{1,60})?(?:e[+-]?\d{1,3})?")
 _UNITS = MappingProxyType(
     {
         "percent": "%",
@@ -138,7 +138,22 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def numbers_in(text: str) -> tuple[Fraction, ...]:
-    """The distinct numbers that occur anywhere in a text that went through `plain_characters`, in order."""
-    found = dict.fromkeys(match.group() for match in _NUMBERS_IN_TEXT.finditer(text))
-    return tuple(dict.fromkeys(_fraction(number) for number in found))
+def numbers_in(text: str) -> tuple[int | Fraction, ...]:
+    """The distinct numbers that occur anywhere in a text that went through `plain_characters`, in order; not those that
+    are part of a word, such as `v2`."""
+    # Most words are letters only: the pattern looks at the others.
+    rest = " ".join([word for word in text.split() if not word.isalpha()])
+    found = (
+        ("-" if rest[match.start() - 1 : match.start()] == "-" else "") + match[0]
+        for match in _NUMBERS_IN_TEXT.finditer(rest)
+        if not _is_glued(rest[max(0, match.start() - 1) : match.start()])
+    )
+    return tuple(dict.fromkeys(map(_number, dict.fromkeys(found))))
+
+
+def _is_glued(before: str) -> bool:
+    return before.isalnum() or before in ("_", ".")
+
+
+def _number(written: str) -> int | Fraction:
+    return int(written) if written.isdigit() else _fraction(written)

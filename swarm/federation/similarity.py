@@ -14,20 +14,22 @@ from rapidfuzz import fuzz
 
 from swarm.federation.quantities import numbers_in, plain_characters
 
-COMPARED_CHARS = 2000
+COMPARED_CHARS = 500
 """Of the beginning and of the end of a text, in which the order of characters is compared: the costly part."""
 READ_CHARS = 32_000
 """Words beyond are not looked at."""
 SAME_ANSWER = 0.70
 """Average similarity within a cluster of free texts."""
 
-_NEGATION = re.compile(r"\b(?:not|no|never|none|nobody|nothing|cannot|neither|nor|without|hardly)\b|n['’]t\b")
+_NEGATIONS = ("not", "no", "never", "none", "nobody", "nothing", "cannot", "neither", "nor", "without", "hardly")
+_SHORT_NEGATIONS = ("n't", "n’t")
 _REFUSAL = re.compile(
     r"\b(?:i(?: am|['’]m) (?:sorry|unable|not able)|i (?:can(?:not|['’]t| not)|won['’]t|will not|must decline)|"
     r"as an ai|i do(?:n['’]t| not) (?:know|have (?:access|enough)))\b",
     re.IGNORECASE,
 )
 _REFUSAL_CHARS = 200
+_TO_SPACES = str.maketrans(dict.fromkeys('.,;:!?()[]{}<>"“”„«»‘’*_`#/\\|-–—…=+~^', " ") | {"'": None})
 _OPPOSITES = (
     "increase decrease, rise fall, more less, higher lower, high low, greater smaller, larger smaller, largest "
     "smallest, before after, above below, left right, true false, always never, yes no, all none, first last, "
@@ -50,9 +52,8 @@ def _opposites() -> Mapping[str, frozenset[str]]:
 
 
 _OPPOSITE_OF = _opposites()
-_NAME = re.compile(r"(?<![.!?:\n] )(?<![.!?:\n\"'“*#-])(?<!\A)\b[A-Z]\w+")
-
-_CAPITALISED = re.compile(r"\b[A-Z]\w+")
+_SENTENCE_ENDS = frozenset(".!?:\"'“*#-")
+_AROUND_WORDS = ".,;:!?()[]\"'“”‘’*_#-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,11 @@ class FreeText:
     ends: str
     """Its beginning and its end, in plain characters."""
     words: Counter[str]
-    numbers: tuple[Fraction, ...]
+    length: int
+    """Words in all."""
+    repeated: Mapping[str, int]
+    """How often those words occur that occur more than once."""
+    numbers: tuple[int | Fraction, ...]
     """Distinct ones, in order of appearance."""
     names: frozenset[str]
     """Words that are capitalised within a sentence."""
@@ -76,10 +81,30 @@ def free_text(text: str) -> FreeText:
     read = text[:READ_CHARS]
     plain = " ".join(plain_characters(read).split())
     ends = plain if len(plain) <= 2 * COMPARED_CHARS else plain[:COMPARED_CHARS] + plain[-COMPARED_CHARS:]
-    words = Counter(re.findall(r"\w+", plain))
-    names = frozenset(name.casefold() for name in _NAME.findall(read))
-    capitalised = tuple(dict.fromkeys(word.casefold() for word in _CAPITALISED.findall(read)))
-    return FreeText(ends, words, numbers_in(plain), names, capitalised, len(_NEGATION.findall(plain)), refuses(read))
+    words = Counter(plain.translate(_TO_SPACES).split())
+    capitalised = _capitalised(read)
+    return FreeText(
+        ends=ends,
+        words=words,
+        length=words.total(),
+        repeated={word: count for word, count in words.items() if count > 1},
+        numbers=numbers_in(plain),
+        names=frozenset(word for word, within in capitalised if within),
+        capitalised=tuple(dict.fromkeys(word for word, _ in capitalised)),
+        negations=sum(words[word] for word in _NEGATIONS) + sum(map(plain.count, _SHORT_NEGATIONS)),
+        refuses=refuses(read),
+    )
+
+
+def _capitalised(text: str) -> list[tuple[str, bool]]:
+    """Words that begin with a capital, case-folded, and whether they stand within a sentence."""
+    before, found = ".", []
+    for word in text.split():
+        bare = word.strip(_AROUND_WORDS)
+        if bare[:1].isupper() and len(bare) > 1:
+            found.append((bare.casefold(), before[-1] not in _SENTENCE_ENDS and word[0] not in _SENTENCE_ENDS))
+        before = word
+    return found
 
 
 def refuses(text: str) -> bool:
@@ -115,20 +140,23 @@ def _names_differ(left: FreeText, right: FreeText) -> bool:
 
 
 def _opposed(left: Counter[str], right: Counter[str]) -> bool:
-    more_right = (right - left).keys()
-    return any(not _OPPOSITE_OF.get(word, frozenset()).isdisjoint(more_right) for word in left - right)
+    told = [word for word in left if word in _OPPOSITE_OF and left[word] > right[word]]
+    return any(right[other] > left[other] for word in told for other in _OPPOSITE_OF[word])
 
 
 def _word_f1(left: FreeText, right: FreeText) -> float:
-    total = left.words.total() + right.words.total()
-    return 2 * (left.words & right.words).total() / total if total else float(left.ends == right.ends)
+    total = left.length + right.length
+    if not total:
+        return float(left.ends == right.ends)
+    # The overlap of two multisets, many times faster than by `Counter`.
+    again = sum(min(count, right.repeated[word]) - 1 for word, count in left.repeated.items() if word in right.repeated)
+    return 2 * (len(left.words.keys() & right.words.keys()) + again) / total
 
 
-def clusters_of_texts(texts: Sequence[str]) -> list[list[int]]:
+def clusters_of_texts(texts: Sequence[FreeText]) -> list[list[int]]:
     """Indices of texts that give the same answer, by average-link clustering: the order of the texts is no matter."""
-    prepared = [free_text(text) for text in texts]
     likeness = [[0.0] * len(texts) for _ in texts]
-    for (i, left), (j, right) in combinations(enumerate(prepared), 2):
+    for (i, left), (j, right) in combinations(enumerate(texts), 2):
         likeness[i][j] = likeness[j][i] = 0.0 if contradict(left, right) else similarity(left, right)
     clusters = [[index] for index in range(len(texts))]
     while len(clusters) > 1:

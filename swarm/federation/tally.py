@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm.domain.federation import PeerVote
 from swarm.domain.ids import NodeId
 from swarm.federation.canonical import CanonicalAnswer, canonical_answer
 from swarm.federation.rules import VoteRules
-from swarm.federation.similarity import clusters_of_texts
+from swarm.federation.similarity import FreeText, clusters_of_texts, free_text
 from swarm.federation.validity import why_invalid
 from swarm.federation.weights import Electorate, VoteWeight, electorate_of, weigh
 
@@ -53,6 +53,11 @@ class Tally:
     clusters: tuple[Cluster, ...]
     """Strongest first."""
     invalid: tuple[tuple[PeerVote, str], ...]
+    prepared: Mapping[str, FreeText]
+    """The free texts among the answers, made ready to be compared."""
+
+    def text_of(self, entry: Entry) -> FreeText:
+        return self.prepared.get(entry.answer.key) or free_text(entry.vote.text)
 
     @property
     def voters(self) -> frozenset[NodeId]:
@@ -69,8 +74,9 @@ def tally(votes: Sequence[PeerVote], rules: VoteRules) -> Tally:
     ordered = sorted(votes, key=lambda vote: (vote.latency_s, vote.node, vote.text))
     electorate = electorate_of(rules.electorate(ordered) | {vote.node for vote in ordered}, rules)
     entries, invalid = entries_of(ordered, electorate, rules, pending=0)
-    clusters = sorted(_clusters(entries), key=lambda cluster: _strength(cluster, rules), reverse=True)
-    return Tally(rules, electorate, tuple(entries), tuple(clusters), tuple(invalid))
+    prepared = {entry.answer.key: free_text(entry.answer.key) for entry in entries if not entry.answer.exact}
+    clusters = sorted(_clusters(entries, prepared), key=lambda cluster: _strength(cluster, rules), reverse=True)
+    return Tally(rules, electorate, tuple(entries), tuple(clusters), tuple(invalid), prepared)
 
 
 def entries_of(
@@ -95,9 +101,9 @@ def exact_clusters(entries: Sequence[Entry]) -> list[Cluster]:
     return [Cluster(tuple(members)) for members in by_answer.values()]
 
 
-def _clusters(entries: Sequence[Entry]) -> list[Cluster]:
+def _clusters(entries: Sequence[Entry], prepared: Mapping[str, FreeText]) -> list[Cluster]:
     free = [entry for entry in entries if not entry.answer.exact]
-    alike = clusters_of_texts([entry.answer.key for entry in free])
+    alike = clusters_of_texts([prepared[entry.answer.key] for entry in free])
     return exact_clusters(entries) + [Cluster(tuple(free[index] for index in members)) for members in alike]
 
 

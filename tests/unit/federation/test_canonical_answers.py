@@ -11,7 +11,7 @@ from swarm.federation.answer_form import expected_form
 from swarm.federation.canonical import CanonicalAnswer, canonical_answer
 from swarm.federation.closed_answers import closed_key
 from swarm.federation.final_answer import final_answer, visible_text
-from swarm.federation.similarity import clusters_of_texts
+from swarm.federation.similarity import clusters_of_texts, free_text
 from tests.unit.federation.answer_pairs import Pair, pairs
 
 PAIRS = pairs()
@@ -20,7 +20,7 @@ PAIRS = pairs()
 def agree(left: CanonicalAnswer, right: CanonicalAnswer) -> bool:
     if left.exact or right.exact:
         return left == right
-    return len(clusters_of_texts([left.key, right.key])) == 1
+    return len(clusters_of_texts([free_text(left.key), free_text(right.key)])) == 1
 
 
 def answers(pair: Pair) -> tuple[CanonicalAnswer, CanonicalAnswer]:
@@ -81,12 +81,19 @@ def test_the_last_statement_of_any_form_counts() -> None:
     assert final_answer(r"The answer is 4, I mean \boxed{\frac{1}{2}}") == r"\frac{1}{2}"
 
 
+def groups_of(texts: list[str]) -> set[frozenset[str]]:
+    clusters = clusters_of_texts([free_text(text) for text in texts])
+    return {frozenset(texts[index] for index in members) for members in clusters}
+
+
 def test_clusters_of_texts_do_not_depend_on_their_order() -> None:
     long = [pair for pair in PAIRS if pair.same and len(pair.left) > 75 and pair.form.kind == "auto"][:2]
     texts = [text for pair in long for text in (pair.left, pair.right)]
-    groups = {frozenset(texts[i] for i in members) for members in clusters_of_texts(texts)}
+    groups = {frozenset(texts[i] for i in members) for members in clusters_of_texts(list(map(free_text, texts)))}
     backwards = texts[::-1]
-    assert groups == {frozenset(backwards[i] for i in members) for members in clusters_of_texts(backwards)}
+    assert groups == {
+        frozenset(backwards[i] for i in members) for members in clusters_of_texts(list(map(free_text, backwards)))
+    }
     assert len(groups) == 2
 
 
