@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from swarm.doctor.addresses import judge_addresses
 from swarm.doctor.asking import Asker
 from swarm.doctor.chain import judge_chain
+from swarm.doctor.coverage import judge_coverage
 from swarm.doctor.data_folder import judge_folder
 from swarm.doctor.facts import Facts, gather
 from swarm.doctor.finding import Finding
@@ -43,6 +44,7 @@ def _this_machine(setup: Setup, facts: Facts) -> Iterator[Finding]:
     own_addresses = answer.status.chain_addresses if answer else ()
     chain = Endpoint(setup.listen.host, setup.chain_port)
     yield judge_chain_port(chain, facts.chain_bind_problem, own_addresses)
+    yield from judge_coverage(answer.status.coverage if answer else None)
 
 
 def _the_others(setup: Setup, facts: Facts) -> Iterator[Finding]:

@@ -148,7 +148,7 @@ function coverageRow(model, coverage) {
   const spans = coverage.stretches.map(({ span, nodes }) => ({ span, kind: nodes === 0 ? "missing" : nodes === 1 ? "alone" : "several" }));
   const words = coverage.stretches.map(({ span, nodes }) => `${blocksInWords(span)} by ${count(nodes, "machine")}`);
   const least = Math.min(...coverage.stretches.map(({ nodes }) => nodes));
-  return barRow("served", least === 0 ? "not whole" : `${least}× or more`, model.layers, spans, `Served: ${words.join(", ")}`);
+  return barRow("served", least === 0 ? "gaps" : `≥ ${least}×`, model.layers, spans, `Served: ${words.join(", ")}`);
 }
 
 function bytesInWords(bytes) {
@@ -184,12 +184,13 @@ function showModel(machines) {
   }
   const model = holder.status.model;
   const coverage = holder.status.coverage;
+  const isWhole = coverage?.stretches.length && coverage.stretches.every(({ nodes }) => nodes > 0);
   const size = `${count(model.layers, "block")} · context of ${model.context_tokens.toLocaleString("en")} tokens`;
   box.replaceChildren(
     element("h3", { text: model.id }),
     element("p", { className: "soft", text: size }),
     blockBars(model, machines, coverage, self.missing),
-    ...(coverage?.stretches.length ? [element("p", { className: "soft", text: coverageInWords(coverage) })] : []),
+    ...(isWhole && machines.length > 1 ? [element("p", { className: "soft", text: coverageInWords(coverage) })] : []),
   );
 }
 

@@ -10,12 +10,14 @@ from typing import get_args
 import pytest
 
 from swarm.doctor.chain import ChainFacts, judge_chain
+from swarm.doctor.coverage import judge_coverage
 from swarm.doctor.data_folder import FolderFacts, judge_folder
 from swarm.doctor.ports import ApiPortFacts, OwnApiFacts, judge_api_port, judge_chain_port, judge_own_api
 from swarm.doctor.remedies import let_in, let_out, set_clock
 from swarm.doctor.replies import Answered, Refused, Reply, Silent, Strange
 from swarm.doctor.system import Firewall, System, SystemKind, system_kind
-from swarm.domain.nodes import Endpoint
+from swarm.domain.coverage import coverage_of
+from swarm.domain.nodes import BlockSpan, Endpoint
 from tests.fakes.api_node import READY
 
 LINUX = System("linux", "ufw")
@@ -119,6 +121,19 @@ def test_the_chain_port() -> None:
     own = ("/ip4/192.168.1.5/tcp/17617/p2p/Qm",)
     assert judge_chain_port(port, errno.EADDRINUSE, own).verdict == "ok"
     assert judge_chain_port(port, errno.EADDRINUSE, ("/ip4/192.168.1.5/tcp/176170/p2p/Qm",)).verdict == "note"
+
+
+def test_what_the_chain_survives() -> None:
+    half, whole = BlockSpan(0, 3), BlockSpan(0, 6)
+    verdicts = [
+        [finding.verdict for finding in judge_coverage(coverage_of(served, 6))]
+        for served in ([half], [whole], [whole, whole])
+    ]
+    assert verdicts == [["problem"], ["note"], ["ok"]]
+    (finding,) = judge_coverage(coverage_of([half], 6, 2**30))
+    assert "--blocks 3:6" in finding.fix
+    assert "4.3 GiB" in finding.cause
+    assert not list(judge_coverage(None))
 
 
 def test_the_chains_program() -> None:
