@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
 from swarm.wire.worker_messages import LoadModel
 from swarm.worker import compat
+from swarm.worker.compute.thread import Compute
 from swarm.worker.failures import BlocksMissing
 from swarm.worker.families.blocks import Blocks
 from swarm.worker.families.model import LoadedModel
@@ -33,8 +34,8 @@ CACHE_SHARE = 0.25
 class ChainDoor:
     """Closed at first. `introduce` and `forget` before it is open are kept for then."""
 
-    def __init__(self, on_change: Callable[[Coverage], None], on_end: Callable[[], None]) -> None:
-        self._on_change, self._on_end = on_change, on_end
+    def __init__(self, compute: Compute, on_change: Callable[[Coverage], None], on_end: Callable[[], None]) -> None:
+        self.compute, self._on_change, self._on_end = compute, on_change, on_end
         self._held = contextlib.ExitStack()
         self._lock = threading.Lock()
         self._loop: ChainLoop | None = None
@@ -108,7 +109,7 @@ class ChainDoor:
         loop, node = self._opened()
         if node.speed.block_s is None:
             node.speed.note(measure_block_s(blocks), 1)
-        loop.call(node.serve(Service(blocks, span, int(free_bytes * CACHE_SHARE), max_tokens)), CALL_S)
+        loop.call(node.serve(Service(self.compute, blocks, span, int(free_bytes * CACHE_SHARE), max_tokens)), CALL_S)
         self._changed()
 
     def intend(self, span: BlockSpan | None) -> None:
@@ -152,7 +153,7 @@ class ChainDoor:
         service = node.service
         if service is None or not all(index in service.blocks.layers for index in range(hop.span.start, hop.span.end)):
             raise HopFailed("this node serves other blocks now")
-        return OwnBlocks(service.blocks, hop.span, max_tokens)
+        return OwnBlocks(self.compute, service.blocks, hop.span, max_tokens)
 
     # -- checked peers ------------------------------------------------------------------------------------------------
 

@@ -32,9 +32,10 @@ from swarm.wire.worker_messages import (
 )
 from swarm.worker import device
 from swarm.worker.chain_door import ChainDoor
+from swarm.worker.compute.thread import Compute
 from swarm.worker.decoder.generate import generate
 from swarm.worker.decoder.scoring import score
-from swarm.worker.decoder.steppers import ChainStepper, LocalStepper, Stepper
+from swarm.worker.decoder.steppers import Stepper, Steppers
 from swarm.worker.failures import BlocksMissing, Cancelled, LoadFailure, PromptFailure
 from swarm.worker.families.checkpoint import Checkpoint, open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
@@ -51,9 +52,11 @@ class Service:
     def __init__(self, send: Callable[[Event], None]) -> None:
         self._send = send
         self._model: LoadedModel | None = None
+        self._steppers: Steppers | None = None
         self._command: LoadModel | None = None
         self._missing = MissingWeights(send)
-        self._chain = ChainDoor(self._chain_changed, self._chain_ended)
+        self._compute = Compute()
+        self._chain = ChainDoor(self._compute, self._chain_changed, self._chain_ended)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._answers: ThreadPoolExecutor | None = None
         self._scores = ThreadPoolExecutor(1, thread_name_prefix="score")
@@ -80,6 +83,7 @@ class Service:
         if self._answers:
             self._answers.shutdown(wait=False, cancel_futures=True)
         self._chain.close()
+        self._compute.close()
 
     # -- loading ------------------------------------------------------------------------------------------------------
 
@@ -122,9 +126,10 @@ class Service:
         asked = plan_load(command.blocks, command.engine, sizes)
         plan = self._placed(command, checkpoint, asked)
         self._send(Loading(f"reading the weights of {command.model_id}", 0.3))
-        self._model = load_model(checkpoint, plan.load, hardware.device, dtype)
-        if self._model.not_cut:
-            plan = _alone(plan, command, self._model.not_cut)
+        model = load_model(checkpoint, plan.load, hardware.device, dtype)
+        self._steppers, self._model = Steppers(self._compute, model), model
+        if model.not_cut:
+            plan = _alone(plan, command, model.not_cut)
         joins = command.chain_host and (plan.serve or not self._model.whole or command.engine == "chain")
         if not joins and not self._model.whole:
             raise LoadFailure("Only a part of the model is here and the chain is switched off; set --engine local")
@@ -300,9 +305,10 @@ class Service:
 
     def _stepper(self, model: LoadedModel, cancelled: threading.Event, max_tokens: int) -> Stepper:
         assert self._command is not None
+        assert self._steppers is not None
         if model.whole and self._command.engine != "chain":
-            return LocalStepper(model)
-        return ChainStepper(model, self._chain.session(max_tokens, cancelled.is_set))
+            return self._steppers.local(max_tokens)
+        return self._steppers.chain(self._chain.session(max_tokens, cancelled.is_set))
 
 
 def _alone(plan: LoadPlan, command: LoadModel, not_cut: str) -> LoadPlan:

@@ -13,7 +13,8 @@ import torch
 from swarm.domain.nodes import BlockSpan
 from swarm.wire.worker_messages import LoadModel
 from swarm.worker.chain_door import ChainDoor
-from swarm.worker.decoder.steppers import ChainStepper
+from swarm.worker.compute.thread import Compute
+from swarm.worker.decoder.steppers import Steppers
 from swarm.worker.failures import BlocksMissing
 from swarm.worker.families.blocks import Blocks
 from swarm.worker.families.checkpoint import open_checkpoint
@@ -79,7 +80,9 @@ def load(folder: Path, span: BlockSpan, where: Where) -> LoadedModel:
 
 
 def open_door(held: contextlib.ExitStack, folder: Path, name: str, model: LoadedModel) -> ChainDoor:
-    door = ChainDoor(lambda _: None, lambda: None)
+    compute = Compute()
+    held.callback(compute.close)
+    door = ChainDoor(compute, lambda _: None, lambda: None)
     held.callback(door.close)
     command = LoadModel(
         path=str(folder),
@@ -151,7 +154,7 @@ def plain_logits(plain: Any, tokens: list[int]) -> torch.Tensor:
 def over_two_nodes(pair: Pair, folder: Path, where: Where = ON_CPU) -> tuple[list[int], torch.Tensor]:
     first, last = (load(folder, span, where) for span in HALVES)
     pair.shelf.blocks = last.blocks
-    with ChainStepper(first, pair.session(first.blocks)) as stepper:
+    with Steppers(pair.first.compute, first).chain(pair.session(first.blocks)) as stepper:
         assert stepper.servers == ("last",)
         return greedy(stepper)
 

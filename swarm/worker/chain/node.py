@@ -24,8 +24,9 @@ from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.network import Home
 from swarm.worker.chain.records import Announcement
 from swarm.worker.chain.routing import Offer
-from swarm.worker.chain.serving import BlockHandler, ServedBlock, SpanPool
+from swarm.worker.chain.serving import BlockHandler, ServedBlock
 from swarm.worker.chain.speed import BlockSpeed
+from swarm.worker.compute.thread import Compute
 from swarm.worker.families.blocks import Blocks
 from swarm.worker.placement import Place
 
@@ -60,6 +61,7 @@ class Seen:
 class Service:
     """What this node serves."""
 
+    compute: Compute
     blocks: Blocks
     span: BlockSpan
     cache_bytes: int
@@ -174,12 +176,11 @@ class ChainNode:
 
         In place of what was served before. Sessions that run keep the blocks that they began with."""
         before, span = self.served, service.span
-        pool = SpanPool(service.blocks, self.uid(span.start))
         self._cache = self._cache or SpanCache(service.cache_bytes)
         uids = [self.uid(index) for index in range(span.start, span.end)]
-        served = {uid: ServedBlock(uid, service.blocks, pool, self._cache) for uid in uids}
+        served = {uid: ServedBlock(uid, service.blocks, self._cache) for uid in uids}
         if self._handler is None:
-            self._handler = BlockHandler(served, self._directory.prefix, service.max_tokens)
+            self._handler = BlockHandler(served, self._directory.prefix, service.compute, service.max_tokens)
             await self._handler.add_p2p_handlers(self.p2p)
         self._handler.module_backends = served
         self.service, self._promised, self._intended = service, None, None

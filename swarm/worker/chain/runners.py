@@ -4,91 +4,109 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
 import torch
-from hivemind.compression import deserialize_torch_tensor, serialize_torch_tensor
 from hivemind.p2p import PeerID
-from hivemind.proto import runtime_pb2
-from hivemind.utils.serializer import MSGPackSerializer
 from petals.data_structures import CHAIN_DELIMITER
 from petals.server.handler import TransformerConnectionHandler
-from petals.utils.misc import DUMMY, DUMMY_INT64
 
 from swarm.domain.nodes import BlockSpan
+from swarm.worker.chain import messages
 from swarm.worker.chain.loop import ChainLoop
 from swarm.worker.chain.node import ChainNode
 from swarm.worker.chain.routing import Hop
+from swarm.worker.compute.parts import SpanPart
+from swarm.worker.compute.thread import Compute
 from swarm.worker.families.blocks import Blocks
 
 CONNECT_S = 3.0
+INFERENCE_CALL = TransformerConnectionHandler._get_handle_name(None, "rpc_inference")
 
 
 class OwnBlocks:
-    """Blocks of this process, called directly."""
+    """Blocks of this process, whose steps are joined with those of other sequences."""
 
-    def __init__(self, blocks: Blocks, span: BlockSpan, max_tokens: int) -> None:
-        self._blocks, self._span = blocks, span
-        self._caches = [blocks.new_cache(max_tokens) for _ in range(len(span))]
+    def __init__(self, compute: Compute, blocks: Blocks, span: BlockSpan, max_tokens: int) -> None:
+        self._compute, self._part = compute, SpanPart(blocks, span)
+        self._cache = blocks.new_cache(span, max_tokens)
 
     def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
-        done: Future[torch.Tensor] = Future()
-        done.set_result(self._blocks.forward(hidden, self._span, self._caches).cpu())
-        return done
+        return self._compute.begin(self._part, self._cache, hidden)
 
     def close(self) -> None:
-        self._caches.clear()
+        self._cache.close()
 
 
 class RemoteBlocks:
-    """Blocks of another node, over Petals' `rpc_inference`."""
+    """Blocks of another node, over a stream of Petals' `rpc_inference`. The private parts run on the chain's loop."""
 
     def __init__(self, loop: ChainLoop, node: ChainNode, hop: Hop, max_tokens: int) -> None:
         assert hop.server is not None
-        self._loop, self._node, self._server = loop, node, hop.server
-        self._uid = CHAIN_DELIMITER.join(node.uid(index) for index in range(hop.span.start, hop.span.end))
-        self._metadata = {"max_length": max_tokens, "session_id": uuid.uuid4().hex}
-        self._requests: asyncio.Queue[Any] = asyncio.Queue()
-        self._replies: AsyncIterator[Any] | None = None
+        self._loop, self._node, self._server, self._max_tokens = loop.loop, node, hop.server, max_tokens
+        self._uids = CHAIN_DELIMITER.join(node.uid(index) for index in range(hop.span.start, hop.span.end))
+        self._is_open = False
+        self._stream: asyncio.Task[None] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._pending: Future[torch.Tensor] | None = None
 
     def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
-        return self._loop.submit(self._step(hidden))
-
-    async def _step(self, hidden: torch.Tensor) -> torch.Tensor:
-        with self._node.waiting_for(self._server):
-            replies = self._replies = self._replies or await self._connect()
-            await self._requests.put(self._request(hidden))
-            reply = await anext(replies)
-        made: torch.Tensor = deserialize_torch_tensor(reply.tensors[0])
-        return made
-
-    async def _connect(self) -> AsyncIterator[Any]:
-        stub = TransformerConnectionHandler.get_stub(self._node.p2p, PeerID.from_base58(self._server))
-        replies: AsyncIterator[Any] = await asyncio.wait_for(stub.rpc_inference(self._sent()), CONNECT_S)
-        return replies
-
-    def _request(self, hidden: torch.Tensor) -> Any:
-        metadata = {**self._metadata, "step_id": uuid.uuid4().hex}
-        return runtime_pb2.ExpertRequest(
-            uid=self._uid,
-            tensors=[serialize_torch_tensor(tensor) for tensor in (hidden, DUMMY, DUMMY_INT64)],
-            metadata=MSGPackSerializer.dumps(metadata),
-        )
-
-    async def _sent(self) -> AsyncIterator[Any]:
-        while (request := await self._requests.get()) is not None:
-            yield request
+        future: Future[torch.Tensor] = Future()
+        if self._is_open:
+            self._on_loop(self._send, messages.request(hidden), future)
+        else:
+            self._is_open = True
+            self._on_loop(self._open, messages.first_request(self._uids, self._max_tokens, hidden), future)
+        return future
 
     def close(self) -> None:
         """Ends the stream, at which the server frees its cache; does not wait for it."""
-        self._loop.submit(self._close())
+        self._on_loop(self._end)
 
-    async def _close(self) -> None:
-        await self._requests.put(runtime_pb2.ExpertRequest())  # Petals' word for the end of a session
-        await self._requests.put(None)
-        with contextlib.suppress(Exception):
-            while self._replies is not None:
-                await asyncio.wait_for(anext(self._replies), CONNECT_S)
+    def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
+        self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _open(self, frame: bytes, future: Future[torch.Tensor]) -> None:
+        if future.set_running_or_notify_cancel():
+            self._pending = future
+            self._stream = self._loop.create_task(self._run(frame), name="chain: a hop")
+
+    def _send(self, frame: bytes, future: Future[torch.Tensor]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        if self._writer is None or self._writer.is_closing():
+            future.set_exception(ConnectionError("the stream has ended"))
+            return
+        self._pending = future
+        self._writer.write(frame)
+
+    def _end(self) -> None:
+        if self._stream:
+            self._stream.cancel()
+
+    async def _run(self, frame: bytes) -> None:
+        """Opens the stream and hands out its replies until it ends, or `forget` of the server cancels this."""
+        error: BaseException = ConnectionError("the stream has ended")
+        try:
+            with self._node.waiting_for(self._server), contextlib.closing(await self._connect()) as writer:
+                self._writer = writer
+                writer.write(frame)
+                while True:
+                    self._answer(await messages.read_reply(self._reader))
+        except (Exception, asyncio.CancelledError) as raised:
+            error = raised
+        finally:
+            if self._pending:
+                self._pending.set_exception(ConnectionError(f"{type(error).__name__}: {error}"))
+
+    async def _connect(self) -> asyncio.StreamWriter:
+        call = self._node.p2p.call_binary_stream_handler(PeerID.from_base58(self._server), INFERENCE_CALL)
+        _, self._reader, writer = await asyncio.wait_for(call, CONNECT_S)
+        return writer
+
+    def _answer(self, made: torch.Tensor) -> None:
+        answered, self._pending = self._pending, None
+        if answered is None:
+            raise ValueError("a reply came that nobody asked for")
+        answered.set_result(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import torch
@@ -37,15 +38,15 @@ def measure_block_s(blocks: Blocks) -> float:
     while end in blocks.layers and end - first < BLOCKS:
         end += 1
     span = BlockSpan(first, end)
-    caches = [blocks.new_cache(STEPS + 1) for _ in range(len(span))]
     hidden = torch.zeros(1, 1, blocks.config.hidden_size)
     taken: list[float] = []
     give_up = time.perf_counter() + LONGEST_S
-    for _ in range(STEPS + 1):
-        started = time.perf_counter()
-        blocks.forward(hidden, span, caches).cpu()
-        taken.append(time.perf_counter() - started)
-        if time.perf_counter() > give_up:
-            break
+    with contextlib.closing(blocks.new_cache(span, STEPS + 1)) as cache:
+        for _ in range(STEPS + 1):
+            started = time.perf_counter()
+            blocks.forward(hidden, cache).cpu()
+            taken.append(time.perf_counter() - started)
+            if time.perf_counter() > give_up:
+                break
     steps = sorted(taken[1:] or taken)
     return steps[len(steps) // 2] / len(span)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 
+from swarm.domain.nodes import BlockSpan
+from swarm.worker.compute.parts import HeadPart, WholePart
+from swarm.worker.compute.thread import Compute
+from swarm.worker.families.caches import SequenceCache
+from swarm.worker.families.ends import Ends, Place
 from swarm.worker.families.model import LoadedModel
 from swarm.worker.families.plain import PlainSequence
 
@@ -39,7 +45,29 @@ class Stepper(Protocol):
 
 
 class LocalStepper:
-    """The family's own forward with its own cache."""
+    """The whole model here, its steps joined with those of other sequences."""
+
+    route: Literal["local", "chain"] = "local"
+    servers: tuple[str, ...] = ()
+
+    def __init__(self, compute: Compute, whole: WholePart, cache: SequenceCache) -> None:
+        self._compute, self._whole, self._cache = compute, whole, cache
+
+    def __enter__(self) -> LocalStepper:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._cache.close()
+
+    def step(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._compute.begin(self._whole, self._cache, torch.tensor([ids])).result()[0, -1]
+
+    def step_all(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._compute.begin(self._whole.all_logits, self._cache, torch.tensor([ids])).result()[0]
+
+
+class PlainStepper:
+    """A whole model that cannot be cut, by its own forward; its steps are not joined with others'."""
 
     route: Literal["local", "chain"] = "local"
     servers: tuple[str, ...] = ()
@@ -47,7 +75,7 @@ class LocalStepper:
     def __init__(self, model: LoadedModel) -> None:
         self._sequence = PlainSequence(model.causal)
 
-    def __enter__(self) -> LocalStepper:
+    def __enter__(self) -> PlainStepper:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -65,9 +93,10 @@ class ChainStepper:
 
     route: Literal["local", "chain"] = "chain"
 
-    def __init__(self, model: LoadedModel, session: ChainSession) -> None:
-        self._session = session
-        self._causal = model.with_remote_layers(session.step)
+    def __init__(self, compute: Compute, head: HeadPart, ends: Ends, session: ChainSession) -> None:
+        """`ends` are this stepper's own: the embedding is looked up in the caller's thread, which costs less than to
+        ask another one for it."""
+        self._compute, self._head, self._ends, self._session = compute, head, ends, session
         self._past = 0
 
     @property
@@ -82,16 +111,41 @@ class ChainStepper:
         self._session.__exit__(*details)
 
     def step(self, ids: Sequence[int]) -> torch.Tensor:
-        return self._forward(ids, 1)[-1]
+        hidden = self._through(ids)
+        last = Place(ids[-1], self._past - 1)
+        return self._compute.begin(self._head, last, hidden[:, -1:]).result()[0, -1]
 
     def step_all(self, ids: Sequence[int]) -> torch.Tensor:
-        return self._forward(ids, len(ids))
+        first = self._past
+        hidden = self._through(ids)
+        return self._ends.logits(hidden, [Place(token, first + at) for at, token in enumerate(ids)], rows=1)[0]
 
     @torch.inference_mode()
-    def _forward(self, ids: Sequence[int], keep: int) -> torch.Tensor:
-        inputs = torch.tensor([ids], device=self._causal.device)
-        positions = torch.arange(self._past, self._past + len(ids), device=inputs.device).unsqueeze(0)
-        made = self._causal(input_ids=inputs, position_ids=positions, use_cache=False, logits_to_keep=keep)
+    def _through(self, ids: Sequence[int]) -> torch.Tensor:
+        positions = torch.arange(self._past, self._past + len(ids)).unsqueeze(0)
+        hidden = self._session.step(self._ends.embedding(torch.tensor([ids]), positions))
         self._past += len(ids)
-        logits: torch.Tensor = made.logits[0]
-        return logits
+        return hidden
+
+
+class Steppers:
+    """Opens steppers for one loaded model; their steps are joined."""
+
+    def __init__(self, compute: Compute, model: LoadedModel) -> None:
+        # Without the blocks where they are a part: those of a node that serves others meanwhile must go.
+        self._compute, self._model = compute, model if model.whole else replace(model, blocks=None)
+        self._head = HeadPart(Ends(model)) if model.layout else None
+        self._whole = WholePart(model.blocks, Ends(model)) if model.whole and model.blocks else None
+
+    def local(self, max_tokens: int) -> LocalStepper | PlainStepper:
+        """For a sequence of at most `max_tokens` in a model that is whole."""
+        if self._whole is None:
+            return PlainStepper(self._model)
+        blocks = self._whole.model
+        cache = blocks.new_cache(BlockSpan(0, len(blocks.layers)), max_tokens)
+        return LocalStepper(self._compute, self._whole, cache)
+
+    def chain(self, session: ChainSession) -> ChainStepper:
+        """Over a session of a model that can be cut."""
+        assert self._head is not None
+        return ChainStepper(self._compute, self._head, Ends(self._model), session)

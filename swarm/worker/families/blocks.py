@@ -1,13 +1,14 @@
 """Consecutive decoder layers of any family, run by themselves on hidden states.
 
 The layers are transformers' own. What a family's model does around them at each step is done here once for the whole
-span: position ids, attention masks by layer type, rotary embeddings.
+span: position ids, attention masks by layer type, rotary embeddings. One sequence at a time, or one token each of
+several sequences of different lengths.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,54 +17,23 @@ from torch import nn
 from transformers.masking_utils import create_masks_for_generate
 
 from swarm.domain.nodes import BlockSpan
+from swarm.worker.families.caches import (
+    CacheRoom,
+    LayerShape,
+    ManySequences,
+    OneSequence,
+    SequenceCache,
+    batch_order,
+)
+from swarm.worker.families.masks import MaskRows
 from swarm.worker.families.support import CannotBeCut
 
-FIRST_CAPACITY = 256
-"""Tokens for which a cache is allocated at first; it doubles as the sequence grows."""
+logger = logging.getLogger(__name__)
 
-
-class LayerCache:
-    """Keys and values of one layer for one sequence, written in place. A layer takes it for a transformers `Cache`."""
-
-    is_compileable = False
-
-    def __init__(self, max_tokens: int, reserve: Callable[[int], None] = lambda _: None) -> None:
-        """`reserve` is told how many bytes more are about to be held; it raises where there are none left."""
-        self.max_tokens, self.past, self._reserve = max_tokens, 0, reserve
-        self.keys: torch.Tensor | None = None
-        self.values: torch.Tensor | None = None
-        self.updates = 0
-
-    def get_seq_length(self, *_: Any) -> int:
-        return self.past
-
-    def get_query_offset(self, *_: Any) -> int:
-        return self.past
-
-    def get_mask_sizes(self, query: int | torch.Tensor, *_: Any) -> tuple[int, int]:
-        """Length and offset of the keys that a query of this many tokens sees."""
-        tokens = query if isinstance(query, int) else query.shape[0]
-        return self.past + tokens, 0
-
-    def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Adds [batch, heads, tokens, size] after `past`; returns all keys and values up to there."""
-        end = self.past + keys.shape[2]
-        self.keys, self.values = self._with_room(self.keys, keys, end), self._with_room(self.values, values, end)
-        self.keys[:, :, self.past : end] = keys
-        self.values[:, :, self.past : end] = values
-        self.updates += 1
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-    def _with_room(self, held: torch.Tensor | None, new: torch.Tensor, end: int) -> torch.Tensor:
-        if held is not None and end <= held.shape[2]:
-            return held
-        capacity = min(self.max_tokens, max(end, FIRST_CAPACITY, 0 if held is None else 2 * held.shape[2]))
-        shape = (*new.shape[:2], max(capacity, end), new.shape[3])
-        self._reserve(math.prod(shape) * new.element_size() - (0 if held is None else held.nbytes))
-        room = new.new_empty(shape)
-        if held is not None:
-            room[:, :, : self.past] = held[:, :, : self.past]
-        return room
+TRIAL_LENGTHS = (3, 5)
+TRIAL_DIFFERENCE, TRIAL_ROUNDINGS = 1e-5, 4
+"""By how much, relative to the largest number, a batch may differ from its rows alone: the larger of the first and of
+this many units in the last place of the number format."""
 
 
 class Blocks:
@@ -81,24 +51,73 @@ class Blocks:
         self._takes_alibi = "alibi" in taken
         self.device = next(first.parameters()).device
         self.dtype = next(first.parameters()).dtype
-        self.cache_bytes_per_token = self._probe()
+        shapes = {index: self._shape_of(index) for index in layers}
+        self.cache_bytes_per_token = sum(shape.bytes_per_token for shape in shapes.values())
+        self._room = CacheRoom(shapes, self.device)
+        self._mask_rows = MaskRows(config, config.hidden_size, self.dtype, self.device)
+        self.batches = self._rows_are_independent()
+        """Whether `forward_rows` gives what `forward` gives."""
 
-    def new_cache(self, max_tokens: int) -> LayerCache:
-        return LayerCache(max_tokens)
+    def new_cache(
+        self, span: BlockSpan, max_tokens: int, reserve: Callable[[int], None] = lambda _: None, rows: int = 1
+    ) -> SequenceCache:
+        """For a sequence (or `rows` of the same length) through the blocks of `span`; to be closed by the caller."""
+        return SequenceCache(self._room, span, max_tokens, reserve, rows)
 
     @torch.inference_mode()
-    def forward(self, hidden: torch.Tensor, span: BlockSpan, caches: Sequence[LayerCache]) -> torch.Tensor:
-        """Runs [batch, tokens, hidden] through the blocks of `span`; one cache a block, each advanced by `tokens`."""
+    def forward(self, hidden: torch.Tensor, cache: SequenceCache) -> torch.Tensor:
+        """Runs [rows, tokens, hidden] through the blocks of the cache, which is advanced by `tokens`.
+
+        Raises what `SequenceCache.make_room` raises; then nothing has happened."""
         hidden = hidden.to(self.device, self.dtype)
-        tokens, past = hidden.shape[1], caches[0].past
+        tokens, past = hidden.shape[1], cache.past
         positions = torch.arange(past, past + tokens, device=self.device).unsqueeze(0)
-        masks = create_masks_for_generate(self.config, hidden, None, caches[0], positions)
-        rotary = self._rotary_of(hidden, positions)
-        more = self._more(hidden, past + tokens)
-        for index, cache in zip(range(span.start, span.end), caches, strict=True):
-            hidden = self._layer(index, hidden, masks, rotary, positions, cache, more)
-        for cache in caches:
+        with self._room.lock:
+            cache.make_room(tokens)
+            seen = OneSequence(cache)
+            masks = create_masks_for_generate(self.config, hidden, None, seen, positions)
+            more = self._more(hidden, past + tokens)
+            hidden = self._through(cache.span, hidden, masks, positions, seen, more)
             cache.past += tokens
+        self._room.sweep()
+        return hidden
+
+    @torch.inference_mode()
+    def forward_rows(self, hidden: torch.Tensor, caches: Sequence[SequenceCache]) -> torch.Tensor:
+        """Runs [rows, 1, hidden], a token each of sequences through the same blocks that have a past and `make_room`
+        for one more."""
+        order = batch_order(caches)
+        back = torch.tensor(sorted(range(len(order)), key=order.__getitem__), device=self.device)
+        rows = [caches[at] for at in order]
+        hidden = hidden.to(self.device, self.dtype)[order]
+        with self._room.lock:
+            seen = ManySequences(rows, self.device)
+            masks = self._mask_rows.at([cache.past for cache in rows], seen.longest)
+            positions, more = seen.pasts.unsqueeze(1), self._more(hidden, seen.longest)
+            hidden = self._through(rows[0].span, hidden, masks.get(None, masks), positions, seen, more)
+            for cache in rows:
+                cache.past += 1
+        self._room.sweep()
+        return hidden[back]
+
+    def make_room(self, cache: SequenceCache) -> None:
+        """For a token more. Raises what `SequenceCache.make_room` raises."""
+        with self._room.lock:
+            cache.make_room(1)
+
+    def _through(
+        self,
+        span: BlockSpan,
+        hidden: torch.Tensor,
+        masks: Any,
+        positions: torch.Tensor,
+        seen: Any,
+        more: dict[str, Any],
+    ) -> torch.Tensor:
+        rotary = self._rotary_of(hidden, positions)
+        for at, index in enumerate(range(span.start, span.end)):
+            seen.layer = at
+            hidden = self._layer(index, hidden, masks, rotary, positions, seen, more)
         return hidden
 
     def _layer(
@@ -108,7 +127,7 @@ class Blocks:
         masks: Any,
         rotary: Any,
         positions: torch.Tensor,
-        cache: LayerCache,
+        seen: Any,
         more: dict[str, Any],
     ) -> torch.Tensor:
         kind = self._layer_types[index] if self._layer_types else None
@@ -118,7 +137,7 @@ class Blocks:
             position_ids=positions,
             position_embeddings=rotary[kind] if isinstance(rotary, dict) else rotary,
             use_cache=True,
-            **{self._cache_name: cache},
+            **{self._cache_name: seen},
             **more,
         )
         result: torch.Tensor = made[0] if isinstance(made, tuple) else made
@@ -136,26 +155,100 @@ class Blocks:
     def _rotary_of(self, hidden: torch.Tensor, positions: torch.Tensor) -> Any:
         if self._rotary is None:
             return None
+        if len(positions) > 1 and self._rotary_looks_at_the_longest:
+            each = [self._rotary_of(hidden[at : at + 1], positions[at : at + 1]) for at in range(len(positions))]
+            if isinstance(each[0], dict):
+                return {kind: _joined([rotary[kind] for rotary in each]) for kind in each[0]}
+            return _joined(each)
         if self._rotary_by_type:
             return {kind: self._rotary(hidden, positions, kind) for kind in set(self._layer_types)}
         return self._rotary(hidden, positions)
 
-    def _probe(self) -> int:
-        """Runs one token through every layer: bytes of cache a token. `CannotBeCut` where a layer keeps other state."""
-        sizes = 0
+    @property
+    def _rotary_looks_at_the_longest(self) -> bool:
+        """Frequencies that change with the length of a sequence are worked out from the longest row of a batch."""
+        of = getattr(self._rotary, "rope_type", "")
+        kinds = of.values() if isinstance(of, dict) else (of,)
+        return any("dynamic" in kind or kind == "longrope" for kind in kinds)
+
+    # -- what is tried at load ----------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def _shape_of(self, index: int) -> LayerShape:
+        """Runs one token through a layer: what it keeps. `CannotBeCut` where it keeps other state."""
         hidden = torch.zeros(1, 1, self.config.hidden_size, dtype=self.dtype, device=self.device)
-        for index in self.layers:
-            cache = LayerCache(1)
-            try:
-                self.forward(hidden, BlockSpan(index, index + 1), [cache])
-            except AttributeError as error:
-                raise CannotBeCut(f"layer {index} asks its cache for more than keys and values ({error})") from error
-            except Exception as error:
-                raise CannotBeCut(f"layer {index} does not run by itself: {error}") from error
-            if cache.updates != 1 or cache.keys is None or cache.values is None:
-                raise CannotBeCut(f"layer {index} keeps other state than keys and values")
-            sizes += (cache.keys.numel() + cache.values.numel()) * cache.keys.element_size()
-        return sizes
+        positions, seen = torch.zeros(1, 1, dtype=torch.long, device=self.device), _FirstToken()
+        try:
+            masks = create_masks_for_generate(self.config, hidden, None, seen, positions)
+            rotary, more = self._rotary_of(hidden, positions), self._more(hidden, 1)
+            self._layer(index, hidden, masks, rotary, positions, seen, more)
+        except AttributeError as error:
+            raise CannotBeCut(f"layer {index} asks its cache for more than keys and values ({error})") from error
+        except Exception as error:
+            raise CannotBeCut(f"layer {index} does not run by itself: {error}") from error
+        if len(seen.updates) != 1:
+            raise CannotBeCut(f"layer {index} keeps other state than keys and values")
+        keys, values = seen.updates[0]
+        return LayerShape((keys.shape[1], keys.shape[3]), (values.shape[1], values.shape[3]), keys.dtype)
+
+    def _rows_are_independent(self) -> bool:
+        """Tries one layer of each make: two sequences of unequal length as a batch, and each of them alone."""
+        makes = {self._make(index): index for index in self.layers}
+        return all(self._trial(BlockSpan(index, index + 1)) for index in makes.values())
+
+    def _make(self, index: int) -> tuple[Any, ...]:
+        kind = self._layer_types[index] if self._layer_types else None
+        return kind, *(type(module) for module in self.layers[index].modules())
+
+    def _trial(self, span: BlockSpan) -> bool:
+        source = torch.Generator().manual_seed(span.start)
+        pieces = [torch.randn(1, tokens + 1, self.config.hidden_size, generator=source) for tokens in TRIAL_LENGTHS]
+        alone, together = ([self.new_cache(span, tokens + 1) for tokens in TRIAL_LENGTHS] for _ in range(2))
+        try:
+            for piece, *caches in zip(pieces, alone, together, strict=True):
+                for cache in caches:
+                    self.forward(piece[:, :-1], cache)
+            expected = torch.cat([self.forward(p[:, -1:], cache) for p, cache in zip(pieces, alone, strict=True)])
+            for cache in together:
+                self.make_room(cache)
+            made = self.forward_rows(torch.cat([piece[:, -1:] for piece in pieces]), together)
+        except Exception:
+            logger.warning("steps of several sequences do not run as one", exc_info=True)
+            return False
+        finally:
+            for cache in (*alone, *together):
+                cache.close()
+        most = max(TRIAL_DIFFERENCE, TRIAL_ROUNDINGS * torch.finfo(self.dtype).eps)
+        return bool((made - expected).abs().max() <= most * expected.abs().max())
+
+
+class _FirstToken:
+    """A cache that is empty and notes what a layer puts into it."""
+
+    is_compileable = False
+
+    def __init__(self) -> None:
+        self.updates: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def get_seq_length(self, *_: Any) -> int:
+        return 0
+
+    def get_query_offset(self, *_: Any) -> int:
+        return 0
+
+    def get_mask_sizes(self, query: int | torch.Tensor, *_: Any) -> tuple[int, int]:
+        return (query if isinstance(query, int) else query.shape[0]), 0
+
+    def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        self.updates.append((keys, values))
+        return keys, values
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Tensors of single rows, or tuples of them, as one batch."""
+    if isinstance(parts[0], tuple):
+        return tuple(torch.cat(each) for each in zip(*parts, strict=True))
+    return torch.cat(list(parts))
 
 
 def _parameters(function: Any) -> frozenset[str]:

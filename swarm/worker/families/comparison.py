@@ -115,5 +115,5 @@ def _family_run(
 
 
 def _our_run(blocks: Blocks, index: int, hidden: torch.Tensor) -> torch.Tensor:
-    span, caches = BlockSpan(index, index + 1), [blocks.new_cache(hidden.shape[1])]
-    return torch.cat([blocks.forward(piece, span, caches) for piece in hidden.split(PIECES, dim=1)], dim=1)
+    with contextlib.closing(blocks.new_cache(BlockSpan(index, index + 1), hidden.shape[1])) as cache:
+        return torch.cat([blocks.forward(piece, cache) for piece in hidden.split(PIECES, dim=1)], dim=1)

@@ -12,7 +12,6 @@ from huggingface_hub.errors import HFValidationError
 from swarm.domain.nodes import BlockSpan
 from swarm.worker.failures import LoadFailure
 from swarm.worker.families import checkpoint
-from swarm.worker.families.blocks import LayerCache
 from swarm.worker.families.checkpoint import layer_of, open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
 
@@ -47,10 +46,10 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return make_checkpoint(request.param, tmp_path_factory.mktemp(request.param))
 
 
-def make_checkpoint(family: str, folder: Path) -> Path:
+def make_checkpoint(family: str, folder: Path, **settings: Any) -> Path:
     """A checkpoint of random weights with a tokenizer, as transformers writes it."""
     torch.manual_seed(0)
-    config = getattr(transformers, f"{family}Config")(**{**SHAPE, **FAMILIES[family]})
+    config = getattr(transformers, f"{family}Config")(**{**SHAPE, **FAMILIES.get(family, {}), **settings})
     transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config).eval().save_pretrained(folder)
     core = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 3, "<unk>": 0}, "<unk>"))
     transformers.PreTrainedTokenizerFast(tokenizer_object=core).save_pretrained(folder)
@@ -66,13 +65,14 @@ def test_two_halves_give_the_logits_of_the_whole(folder: Path) -> None:
     whole, first, last = load(folder, 0, 4), load(folder, 0, 2), load(folder, 2, 4)
     assert whole.whole
     assert not first.whole
-    caches = {half: [LayerCache(64), LayerCache(64)] for half in ("first", "last")}
+
+    assert first.blocks is not None
+    assert last.blocks is not None
+    head, tail = first.blocks, last.blocks
+    caches = head.new_cache(BlockSpan(0, 2), 64), tail.new_cache(BlockSpan(2, 4), 64)
 
     def through_both(hidden: torch.Tensor) -> torch.Tensor:
-        assert first.blocks is not None
-        assert last.blocks is not None
-        half = first.blocks.forward(hidden, BlockSpan(0, 2), caches["first"])
-        return last.blocks.forward(half, BlockSpan(2, 4), caches["last"])
+        return tail.forward(head.forward(hidden, caches[0]), caches[1])
 
     chained = first.with_remote_layers(through_both)
     ids = torch.randint(3, 96, (1, 30), generator=torch.Generator().manual_seed(1))
@@ -102,16 +102,6 @@ def test_the_digest_names_the_weights_and_not_the_folder(folder: Path, tmp_path:
     weights[-5] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
     assert open_checkpoint(str(copy), "b").info.digest != digest
-
-
-def test_a_cache_grows_without_losing_what_it_holds() -> None:
-    cache = LayerCache(2000)
-    pieces = [torch.randn(1, 2, size, 4) for size in (3, 300, 1, 700)]
-    for piece in pieces:
-        keys, values = cache.update(piece, piece * 2)
-        cache.past += piece.shape[2]
-    torch.testing.assert_close(keys, torch.cat(pieces, dim=2))
-    torch.testing.assert_close(values, 2 * torch.cat(pieces, dim=2))
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_a_petals_client_is_told_how_much_room_there_is() -> None:
         "blocks = SimpleNamespace(dtype=torch.float32, device=torch.device('cpu'), layers=[0],\n"
         "    config=SimpleNamespace(hidden_size=8), cache_bytes_per_token=64)\n"
         "async def ask():\n"
-        "    handler = BlockHandler({'swarm.0': ServedBlock('swarm.0', blocks, None, SpanCache(640))}, 'swarm', 9)\n"
+        "    handler = BlockHandler({'swarm.0': ServedBlock('swarm.0', blocks, SpanCache(640))}, 'swarm', None, 9)\n"
         "    reply = await handler.rpc_info(ExpertUID(uid='swarm.0'), None)\n"
         "    print(MSGPackSerializer.loads(reply.serialized_info)['cache_tokens_available'])\n"
         "asyncio.run(ask())"

@@ -1,5 +1,6 @@
 """How likely a text is: the same as reading it token by token, and bounded in what it costs."""
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,10 @@ import torch
 
 from swarm.domain.nodes import BlockSpan
 from swarm.wire.worker_messages import Score
+from swarm.worker.compute.thread import Compute
 from swarm.worker.decoder import scoring
 from swarm.worker.decoder.prompts import token_ids
-from swarm.worker.decoder.steppers import LocalStepper
+from swarm.worker.decoder.steppers import Steppers
 from swarm.worker.failures import Cancelled, PromptFailure
 from swarm.worker.families.checkpoint import open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
@@ -29,17 +31,18 @@ def model() -> LoadedModel:
 def scored(model: LoadedModel, text: str, cancelled: threading.Event | None = None):
     context = model.checkpoint.info.context_tokens
     event = cancelled or threading.Event()
-    return scoring.score(Score("1", PROMPT, text), model.tokenizer, context, lambda _: LocalStepper(model), event)
+    with contextlib.closing(Compute()) as compute:
+        return scoring.score(Score("1", PROMPT, text), model.tokenizer, context, Steppers(compute, model).local, event)
 
 
 def one_by_one(model: LoadedModel, text: str) -> float:
     ids: Sequence[int] = token_ids(model.tokenizer, PROMPT, 512)
     total, words = 0.0, model.tokenizer.encode(text, add_special_tokens=False)
-    stepper = LocalStepper(model)
-    logits = stepper.step(ids)
-    for token in words:
-        total += float(torch.log_softmax(logits.float(), -1)[token])
-        logits = stepper.step([token])
+    with contextlib.closing(Compute()) as compute, Steppers(compute, model).local(1024) as stepper:
+        logits = stepper.step(ids)
+        for token in words:
+            total += float(torch.log_softmax(logits.float(), -1)[token])
+            logits = stepper.step([token])
     return total / len(words)
 
 

@@ -1,0 +1,102 @@
+"""The parts of a model that run as steps of their own: a span of blocks, the head, and the whole of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from swarm.domain.nodes import BlockSpan
+from swarm.worker.families.blocks import Blocks
+from swarm.worker.families.caches import SequenceCache
+from swarm.worker.families.ends import Ends, Place
+
+
+@dataclass(frozen=True, slots=True)
+class SpanPart:
+    """Hidden states [rows, tokens, hidden] through the blocks of `span`, which the sequence's cache is made for."""
+
+    blocks: Blocks
+    span: BlockSpan
+
+    @property
+    def model(self) -> Blocks:
+        return self.blocks
+
+    @property
+    def size(self) -> int:
+        return len(self.span)
+
+    def takes_rows(self, cache: SequenceCache) -> bool:
+        return self.blocks.batches and cache.rows == 1 and cache.past > 0
+
+    def run_piece(self, cache: SequenceCache, piece: torch.Tensor) -> torch.Tensor:
+        return self.blocks.forward(piece, cache).cpu()
+
+    def run_rows(
+        self, caches: Sequence[SequenceCache], tokens: Sequence[torch.Tensor]
+    ) -> Sequence[torch.Tensor | Exception]:
+        if len(caches) == 1:
+            return [self.run_piece(caches[0], tokens[0])]
+        made: list[torch.Tensor | Exception] = [problem or tokens[0] for problem in map(self._problem, caches)]
+        fit = [at for at, result in enumerate(made) if not isinstance(result, Exception)]
+        if fit:
+            together = self.blocks.forward_rows(torch.cat([tokens[at] for at in fit]), [caches[at] for at in fit])
+            for at, row in zip(fit, together.cpu().split(1), strict=True):
+                made[at] = row
+        return made
+
+    def _problem(self, cache: SequenceCache) -> Exception | None:
+        try:
+            self.blocks.make_room(cache)
+        except Exception as error:
+            return error
+        return None
+
+
+class HeadPart:
+    """Hidden states [1, 1, hidden] after the last block to logits [1, 1, vocabulary]; a sequence is a `Place`."""
+
+    size = 1
+
+    def __init__(self, ends: Ends) -> None:
+        self.model = self._ends = ends
+
+    def takes_rows(self, _: Place) -> bool:
+        return True
+
+    def run_piece(self, place: Place, piece: torch.Tensor) -> torch.Tensor:
+        return self._ends.logits(piece, [place])
+
+    def run_rows(self, places: Sequence[Place], tokens: Sequence[torch.Tensor]) -> Sequence[torch.Tensor | Exception]:
+        return self._ends.logits(torch.cat(list(tokens)), places).split(1)
+
+
+class WholePart:
+    """Token ids [1, tokens] to the logits [1, 1, vocabulary] that follow the last of each piece, or of each token."""
+
+    def __init__(self, blocks: Blocks, ends: Ends, *, keep_all: bool = False) -> None:
+        self.model, self.size = blocks, len(blocks.layers)
+        self._ends, self._keep = ends, 0 if keep_all else 1
+        self.all_logits = self if keep_all else WholePart(blocks, ends, keep_all=True)
+        """The same part of the model, giving the logits that follow each token."""
+
+    def takes_rows(self, cache: SequenceCache) -> bool:
+        return self.model.batches and cache.past > 0
+
+    def run_piece(self, cache: SequenceCache, piece: torch.Tensor) -> torch.Tensor:
+        positions = torch.arange(cache.past, cache.past + piece.shape[1]).unsqueeze(0)
+        return self._ends.around(piece, positions, lambda hidden: self.model.forward(hidden, cache), self._keep)
+
+    def run_rows(
+        self, caches: Sequence[SequenceCache], tokens: Sequence[torch.Tensor]
+    ) -> Sequence[torch.Tensor | Exception]:
+        if len(caches) == 1:
+            return [self.run_piece(caches[0], tokens[0])]
+        for cache in caches:
+            self.model.make_room(cache)
+        positions = torch.tensor([[cache.past] for cache in caches])
+        run = self.model.forward_rows
+        together = self._ends.around(torch.cat(list(tokens)), positions, lambda hidden: run(hidden, caches), self._keep)
+        return together.split(1)
