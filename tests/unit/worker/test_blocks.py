@@ -12,8 +12,9 @@ from huggingface_hub.errors import HFValidationError
 from swarm.domain.nodes import BlockSpan
 from swarm.worker.failures import LoadFailure
 from swarm.worker.families import checkpoint
-from swarm.worker.families.checkpoint import layer_of, open_checkpoint
+from swarm.worker.families.checkpoint import open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
+from swarm.worker.families.tensor_names import layer_of
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 96,
