@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,14 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
 from swarm.domain.nodes import ModelInfo
 from swarm.domain.weights import FileRange
 from swarm.worker.failures import LoadFailure
+from swarm.worker.families.tensor_names import HEAD, layer_of, text_names
 from swarm.worker.families.tensor_places import ranges_of, read_header
 
-LAYER_OF_TENSOR = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
-"""Finds the decoder layer in a tensor's name: `model.layers.3.mlp…`, `transformer.h.3.attn…`."""
 SAMPLE_BYTES = 65536
 SAMPLES = 16
 """Of each weight file the header and this many evenly spaced samples go into the digest: whole files of many GiB would
@@ -40,10 +38,12 @@ class Checkpoint:
     folder: Path
     config: Any
     info: ModelInfo
+    name_of: dict[str, str]
+    """What the language model calls each of its tensors, by the name in the files."""
     file_of: dict[str, Path]
-    """Weight file of each tensor."""
+    """Weight file of each of them."""
     bytes_of: dict[str, int]
-    """Size of each tensor as stored."""
+    """Size of each of them as stored."""
     fetch: Fetch | None = None
     """Of a checkpoint that is fetched as it is read; its files have holes until then."""
 
@@ -70,13 +70,7 @@ class Checkpoint:
                 file: held.enter_context(safe_open(file, framework="pt"))
                 for file in sorted({self.file_of[name] for name in wanted})
             }
-            yield {name: opened[self.file_of[name]].get_slice(name) for name in wanted}
-
-
-def layer_of(tensor_name: str) -> int | None:
-    """The index of the decoder layer that a tensor belongs to; None for embedding, norms and head."""
-    found = LAYER_OF_TENSOR.search(tensor_name)
-    return int(found[1]) if found else None
+            yield {self.name_of[name]: opened[self.file_of[name]].get_slice(name) for name in wanted}
 
 
 def open_checkpoint(
@@ -89,21 +83,45 @@ def open_checkpoint(
     if not (folder / "config.json").is_file():
         raise LoadFailure(f"{folder} has no config.json; name the folder of a Hugging Face checkpoint")
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+        described = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise LoadFailure(f"The config of {model_id} is not understood: {_first_line(error)}") from error
+    config = described.get_text_config()
+    _refuse(config, getattr(described, "quantization_config", None), model_id)
     files = _weight_files(folder)
     file_of, bytes_of = _tensors(files)
-    layers = 1 + max((layer for name in file_of if (layer := layer_of(name)) is not None), default=-1)
-    if layers < 1 or layers != config.num_hidden_layers:
+    layers = config.num_hidden_layers
+    # Layers beyond those of the config guess several tokens ahead (DeepSeek-V3, GLM-4.5); nothing here uses them.
+    name_of = {name: own for name, own in text_names(file_of).items() if (layer_of(name) or 0) < layers}
+    held = {layer for name in name_of if (layer := layer_of(name)) is not None}
+    if len(held) < layers:
         raise LoadFailure(
-            f"{model_id} has {config.num_hidden_layers} layers by its config and {layers} in its files; "
+            f"{model_id} has {layers} layers by its config and {len(held)} in its files; "
             "it is not a complete decoder-only checkpoint"
         )
+    if described is not config and not any(name.startswith(HEAD) for name in name_of.values()):
+        config.tie_word_embeddings = True  # the settings around the text model's may say so, its own not
     context = int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 2048)
     created = int(max(file.stat().st_mtime for file in files))
     info = ModelInfo(model_id, digest or _digest(folder, files), layers, context, created)
-    return Checkpoint(folder, config, info, file_of, bytes_of, fetch if digest else None)
+    text_files = {name: file_of[name] for name in name_of}
+    text_bytes = {name: bytes_of[name] for name in name_of}
+    return Checkpoint(folder, config, info, name_of, text_files, text_bytes, fetch if digest else None)
+
+
+def _refuse(config: Any, stored_as: Any, model_id: str) -> None:
+    """Raises `LoadFailure` for what can be told from a config before any weight is looked at."""
+    if getattr(config, "is_encoder_decoder", False) or MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None) is None:
+        raise LoadFailure(
+            f"{model_id} is of the type {config.model_type}, which is not a decoder-only language model "
+            "that transformers knows; name another model"
+        )
+    if stored_as:
+        kind = stored_as.get("quant_method") if isinstance(stored_as, dict) else stored_as.quant_method
+        raise LoadFailure(
+            f"The weights of {model_id} are stored quantised ({kind}); name the checkpoint that it was made from "
+            "and set --quantization, which quantises while it loads"
+        )
 
 
 def _from_hub(name: str, cache: str) -> Path:

@@ -17,6 +17,7 @@ from swarm.worker.families.blocks import Blocks
 from swarm.worker.families.checkpoint import Checkpoint
 from swarm.worker.families.comparison import compare_with_family
 from swarm.worker.families.layout import Layout, RemoteLayer, base_of, layers_path, layout_of, with_layers
+from swarm.worker.families.plain import PlainSequence
 from swarm.worker.families.support import CannotBeCut, refusal, why_not_cut
 
 
@@ -80,6 +81,7 @@ def load_model(checkpoint: Checkpoint, span: BlockSpan | None, device: str, dtyp
         reason, layout = refusal(checkpoint.config, str(error)), None
         if not whole:
             raise LoadFailure(reason) from error
+        _try_whole(checkpoint, causal)
     if layout is not None and not whole:
         # The blocks alone hold the layers, so that their memory is free when they are exchanged for others.
         setattr(base_of(causal, layout.path), layout.path[-1], nn.ModuleList())
@@ -105,13 +107,22 @@ def load_blocks(model: LoadedModel, span: BlockSpan, held: Mapping[int, nn.Modul
     return Blocks(base_of(model.causal, model.layout.path), model.causal.config, layers)
 
 
+def _try_whole(checkpoint: Checkpoint, causal: Any) -> None:
+    """Raises `LoadFailure` where the family's own forward does not hand out what it keeps between tokens."""
+    try:
+        sequence = PlainSequence(causal)
+        for _ in range(2):
+            sequence.step([0])
+    except LookupError as error:
+        raise LoadFailure(
+            f"Models of the type {checkpoint.config.model_type} keep what they know of a text inside themselves, "
+            "so that they answer one text at a time only; name another model"
+        ) from error
+
+
 def _causal(checkpoint: Checkpoint, only: frozenset[int] | None, dtype: torch.dtype) -> Any:
     """The family's causal model with its weights; with the layers `only` where that is set."""
-    family = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(checkpoint.config), None)
-    if family is None:
-        raise LoadFailure(
-            f"{checkpoint.config.model_type} is not a decoder-only language model that transformers knows"
-        )
+    family = MODEL_FOR_CAUSAL_LM_MAPPING[type(checkpoint.config)]
     built = family if only is None else _with_layers_only(family, only)
     try:
         with checkpoint.slices(range(checkpoint.info.layers) if only is None else only) as slices:

@@ -13,8 +13,9 @@ from swarm.domain.nodes import BlockSpan
 from swarm.worker.failures import LoadFailure
 from swarm.worker.families import checkpoint
 from swarm.worker.families.blocks import LayerCache
-from swarm.worker.families.checkpoint import layer_of, open_checkpoint
+from swarm.worker.families.checkpoint import open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
+from swarm.worker.families.tensor_names import layer_of
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 96,
