@@ -116,9 +116,10 @@ class Router:
             status, peers = self._this.status(), () if request.alone else self._peers()
             if routes := sent.routes(request, status, peers, self._clock.now()):
                 return routes[0]
-            # A worker that died a moment ago may still be called ready.
-            died = isinstance(error, BackendError) and sent.failed_lately(status.node, self._clock.now())
-            is_back_soon = died or status.state in ("starting", "loading")
+            is_back_soon = status.state in ("starting", "loading")
+            if isinstance(error, BackendError):
+                # A worker that died a moment ago may still be called ready; one that is back looks for others first.
+                is_back_soon |= status.state == "waiting" or sent.failed_lately(status.node, self._clock.now())
             if request.alone or not is_back_soon or self._clock.now() >= give_up_at:
                 break
             await self._clock.sleep(LOOK_EVERY_S)
