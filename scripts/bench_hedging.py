@@ -3,9 +3,9 @@
     python scripts/bench_hedging.py [--requests 20000] [--votes 4000]
 
 The swarm's own code over peers that are none: their delays are drawn, and time is virtual, so that hours pass in
-seconds and the machine's speed is no matter. First words take lognormal time (median 1 s, sigma 0.5); one call in twenty
-stalls for ten times as long, and three in a hundred fail. Voters take lognormal time and are right in 70 % of cases, on
-questions of unequal difficulty; 35 % of wrong answers share one attractive error.
+seconds and the machine's speed is no matter. First words take lognormal time (median 1 s, sigma 0.5); one call in
+twenty stalls for ten times as long, and three in a hundred fail. Voters take lognormal time and are right in 70 % of
+cases, on questions of unequal difficulty; 35 % of wrong answers share one attractive error.
 """
 
 from __future__ import annotations

@@ -119,6 +119,7 @@ class Daemon:
         this = ThisNode(self._answering, votes.votes, self.status, scores.scores)
         peers = self._membership.peers
         self._votes = build_votes(settings.federation, this, peers, self._link, self._folder, clock)
+        self._checks.subscribe(self._votes.hear)
         memory = self._votes.memory
         federation = FederatedSwarm(this, peers, self._link, settings.federation, clock, memory)
         router = Router(this, peers, self._link, federation, settings.federation, clock)

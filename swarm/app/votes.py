@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from swarm.app.kept_document import KeptDocument
+from swarm.app.peer_checks import servers_of
+from swarm.domain.events import PeerCheck
 from swarm.domain.nodes import PeerInfo
 from swarm.federation.decisions import DecisionLog
 from swarm.federation.first_words import FirstWords
@@ -29,6 +31,13 @@ class Votes:
     memory: VoteMemory
     examiner: Examiner
     kept: KeptDocument
+    peers: Callable[[], tuple[PeerInfo, ...]]
+
+    def hear(self, check: PeerCheck) -> None:
+        """Blames or clears those who say themselves that the server is theirs, whatever it is called in the chain."""
+        for peer in self.peers():
+            if check.server in servers_of(peer):
+                self.memory.reputation.checked(peer.node, check.agrees)
 
     async def run(self) -> None:
         """Never returns."""
@@ -52,4 +61,4 @@ def build_votes(
     pace = Pace(settings.examine_every_s, settings.fan_out, settings.deadline_s)
     examiner = Examiner(this, peers, link, reputation, pace, clock, new_id)
     log = DecisionLog(clock, settings.keep_texts)
-    return Votes(VoteMemory(reputation, log, FirstWords(), examiner.note), examiner, kept)
+    return Votes(VoteMemory(reputation, log, FirstWords(), examiner.note), examiner, kept, peers)

@@ -1,6 +1,6 @@
 """A node that is none: says what it is told to say, over HTTP and mDNS, on a host of a throw-away LAN.
 
-python -m tests.fakes.lan_peer --host 10.77.0.2 [--node ID] [--clock-ahead-s 60] [--announce] …
+python -m tests.fakes.lan_peer --host 10.77.0.2 [--node ID] [--clock-ahead-s 60] [--announce] [--vote …] …
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 import time
+from contextlib import suppress
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -34,6 +35,8 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clock-ahead-s", type=float, default=0.0)
     parser.add_argument("--announce", action="store_true", help="on mDNS")
     parser.add_argument("--deaf", action="store_true", help="announced, and nobody listens")
+    parser.add_argument("--vote", default="", help="what it answers to every vote, as it is; without it nothing is")
+    parser.add_argument("--vote-after-s", type=float, default=0.0)
     parser.add_argument("--suspects", default="", metavar="NODE", help="lists this node as one that does not answer")
     return parser.parse_args(argv)
 
@@ -74,6 +77,18 @@ def serve(said: argparse.Namespace) -> ThreadingHTTPServer:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            votes = self.path == "/v1/federation/vote" and said.vote
+            time.sleep(said.vote_after_s if votes else 0.0)
+            body = said.vote.encode() if votes else b""
+            self.send_response(200 if votes else 204)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with suppress(OSError):  # Whoever asked may have left.
+                self.wfile.write(body)
 
         def date_time_string(self, timestamp: float | None = None) -> str:
             return formatdate(time.time() + said.clock_ahead_s, usegmt=True)
