@@ -173,7 +173,7 @@ def test_a_weaker_source_must_be_right_as_well() -> None:
 
 def test_a_wrong_choice_lists_all_and_names_the_nearest() -> None:
     said = problem({"SWARM_FEDERATION_STRATEGY": "best_of_m"})
-    assert "one of best_of_n, weighted_vote, first_valid, mbr, abstain; did you mean best_of_n?" in said
+    assert "one of best_of_n, weighted_vote, first_valid, mbr, abstain, route; did you mean best_of_n?" in said
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:
