@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from swarm.api.json_replies import wire_reply
-from swarm.domain.errors import RequestError
+from swarm.domain.errors import RequestError, Unavailable
 from swarm.domain.weights import PIECE_BYTES
 from swarm.ports.weights import WeightsShelf
 
 T = TypeVar("T")
 DIGEST = "{digest:[0-9a-f]{64}}"
 LONGEST_RANGE = 16 * PIECE_BYTES
+MOST_AT_ONCE = 32
+"""Transfers under way; each holds a file open for as long as the other side reads."""
 
 
 class WeightsRoutes:
     def __init__(self, shelf: WeightsShelf) -> None:
         self._shelf = shelf
+        self._sending: set[Transfer] = set()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -40,8 +45,25 @@ class WeightsRoutes:
     async def _data(self, request: web.Request) -> web.StreamResponse:
         """The kernel sends the file; only bytes that were checked are let go."""
         start, end = _range_of(request)
+        if len(self._sending) >= MOST_AT_ONCE:
+            raise Unavailable("This node is sending weights to as many as it can.", retry_after_s=1, busy=True)
         path = await self._shelf.locate(request.match_info["digest"], start, end)
-        return web.FileResponse(_found(path), headers={"Content-Type": "application/octet-stream"})
+        return Transfer(_found(path), self._sending)
+
+
+class Transfer(web.FileResponse):
+    """In `running` while its bytes are on their way."""
+
+    def __init__(self, path: Path, running: set[Transfer]) -> None:
+        super().__init__(path, headers={"Content-Type": "application/octet-stream"})
+        self._running = running
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        self._running.add(self)
+        try:
+            return await super().prepare(request)
+        finally:
+            self._running.discard(self)
 
 
 def _found(value: T | None) -> T:

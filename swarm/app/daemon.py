@@ -172,7 +172,7 @@ class Daemon:
                 background.append(tasks.create_task(self._membership.run(), name="membership"))
                 background.append(tasks.create_task(self._memory.run(), name="known peers"))
                 background.append(tasks.create_task(self._checks.run(), name="peer checks"))
-                background.append(tasks.create_task(self._weights.shelf.run(), name="shelf of weights"))
+                background.append(tasks.create_task(self._weights.run(), name="weights"))
                 background.append(tasks.create_task(self._votes.run(), name="reputations"))
                 parts.push_async_callback(self._membership.say_goodbye)
                 discovery = await parts.enter_async_context(self._discovery())

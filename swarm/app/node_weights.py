@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,12 @@ class NodeWeights:
     shelf: Shelf
     store: WeightsStore
     search: ModelSearch
+
+    async def run(self) -> None:
+        """Never returns."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.shelf.run(), name="shelf of weights")
+            tasks.create_task(self.store.run(), name="fetched weights")
 
     def follow(self, engine: Engine, state: EngineState) -> None:
         """Hands on what the worker has loaded; a folder that is being filled is on the shelf already."""

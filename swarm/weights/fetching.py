@@ -28,7 +28,7 @@ LOOK_EVERY_S = 0.5
 LEARN_EVERY_S = 1.0
 """What a source holds that is still fetching itself, or that had nothing yet."""
 IDLE_S = 0.05
-SAVE_EVERY_S = 2.0
+NOTE_EVERY_S = 2.0
 MOST_SOURCES = 16
 
 Tell = Callable[[Progress], None]
@@ -79,7 +79,7 @@ class Fetching:
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
         finally:
-            await asyncio.to_thread(self._model.save)
+            await asyncio.to_thread(self._model.note)
         self._report()
 
     async def _look(self, tasks: asyncio.TaskGroup) -> None:
@@ -110,8 +110,8 @@ class Fetching:
 
     async def _note(self) -> None:
         while True:
-            await self._around.clock.sleep(SAVE_EVERY_S)
-            await asyncio.to_thread(self._model.save)
+            await self._around.clock.sleep(NOTE_EVERY_S)
+            await asyncio.to_thread(self._model.note)
 
     # -- one source ---------------------------------------------------------------------------------------------------
 

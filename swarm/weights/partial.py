@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from swarm.domain.errors import BackendError, PeerError
 from swarm.domain.weights import FilePieces, OfferedFile, WeightsOffer
 from swarm.weights import hub_cache
 from swarm.weights.hashes import HashMemory, Write
+from swarm.weights.notes import Notes
 from swarm.weights.pieces import Bitmap, check_pieces, hash_of, hash_piece, piece_bounds, piece_count
 
 logger = logging.getLogger(__name__)
-
-OFFER, PIECES, HELD = "offer.json", "pieces.json", "held.json"
 
 
 class CorruptPiece(PeerError):
@@ -28,23 +25,22 @@ class CorruptPiece(PeerError):
 
 
 class PartialModel:
-    """Safe from several threads. Nothing is told to be here before it has been checked and has reached the disk."""
+    """Safe from several threads. Pieces that were written are here at once; `keep` makes them last, and lets whole
+    files join the hub's cache."""
 
     def __init__(self, cache: Path, offer: WeightsOffer, content: str, memory: HashMemory, write: Write) -> None:
-        self._cache, self.offer, self._memory, self._write = cache, offer, memory, write
-        self._folder = hub_cache.partial_folder(cache, offer.model_id, content)
+        self._cache, self.offer, self._memory = cache, offer, memory
+        place = hub_cache.partial_folder(cache, offer.model_id, content)
+        self.folder = place / "files"
+        """Opened by the worker; looks like a whole checkpoint."""
+        self._notes = Notes(place, write)
         self.files: Mapping[str, OfferedFile] = {file.digest: file for file in offer.files}
         self._by_name = {file.name: file for file in offer.files}
         self._pieces: dict[str, FilePieces] = {}
         self._held: dict[str, Bitmap] = {}
-        self._saved: set[str] = set()
-        """Digests of files whose bitmap on disk is the one in memory."""
+        self._kept: dict[str, str] = {}
+        """The bitmaps that have reached the disk."""
         self._lock = threading.Lock()
-
-    @property
-    def folder(self) -> Path:
-        """Opened by the worker; looks like a whole checkpoint."""
-        return self._folder / "files"
 
     def path_of(self, digest: str) -> Path:
         return self.folder / self.files[digest].name
@@ -53,25 +49,33 @@ class PartialModel:
         """Makes the files, or takes up what an earlier run left. Raises `BackendError` where the disk refuses."""
         with _as_backend_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(self._folder / OFFER, json.dumps(asdict(self.offer)).encode())
-            hashes, held = _read_json(self._folder / PIECES), _read_json(self._folder / HELD)
+            self._notes.note_offer(self.offer)
+            hashes, held, written = self._notes.hashes(), self._notes.held(), self._notes.written()
             for digest, file in self.files.items():
-                self._take_up(file, hashes.get(digest), held.get(digest))
+                with contextlib.suppress(PeerError):
+                    if isinstance(hashes.get(digest), str):
+                        self.learn(digest, FilePieces(file.size, hashes[digest]))
+                self._take_up(file, held.get(digest), written.get(digest))
 
-    def _take_up(self, file: OfferedFile, hashes: object, held: object) -> None:
-        with contextlib.suppress(PeerError):
-            if isinstance(hashes, str):
-                self.learn(file.digest, FilePieces(file.size, hashes))
-        bitmap = Bitmap(piece_count(file.size))
+    def _take_up(self, file: OfferedFile, held: object, written: object) -> None:
         path = self.folder / file.name
-        with contextlib.suppress(ValueError, OSError):
-            # A file that is missing or of another size holds nothing, whatever was noted.
-            if isinstance(held, str) and path.stat().st_size == file.size and file.digest in self._pieces:
-                bitmap = Bitmap.from_hex(piece_count(file.size), held)
+        # A file that is missing or of another size holds nothing, whatever was noted.
+        is_whole = path.exists() and path.stat().st_size == file.size and file.digest in self._pieces
+        bitmap = _bitmap(file, held if is_whole else None)
+        self._kept[file.digest] = bitmap.to_hex()
+        doubtful = _bitmap(file, written if is_whole else None)
+        for index in range(piece_count(file.size)):
+            if index in doubtful and index not in bitmap and self._is_right(file, index):
+                bitmap.add(index)
         with path.open("ab") as opened:
             opened.truncate(file.size)
         self._held[file.digest] = bitmap
-        self._saved.add(file.digest)
+
+    def _is_right(self, file: OfferedFile, index: int) -> bool:
+        start, end = piece_bounds(index, file.size)
+        with self.path_of(file.digest).open("rb") as opened:
+            opened.seek(start)
+            return hash_piece(opened.read(end - start)) == hash_of(self._pieces[file.digest], index)
 
     def learn(self, digest: str, pieces: FilePieces) -> None:
         """Raises `PeerError` where these are not the hashes of that file."""
@@ -80,10 +84,9 @@ class PartialModel:
             raise PeerError(f"{self.files[digest].name} has another size than was offered.")
         self._pieces[digest] = pieces
 
-    def save_pieces(self) -> None:
-        with _as_backend_errors(self._folder):
-            known = {digest: pieces.hashes for digest, pieces in self._pieces.items()}
-            self._write(self._folder / PIECES, json.dumps(known).encode())
+    def note_hashes(self) -> None:
+        with _as_backend_errors(self.folder):
+            self._notes.note_hashes({digest: pieces.hashes for digest, pieces in self._pieces.items()})
 
     def pieces(self, digest: str) -> FilePieces | None:
         return self._pieces.get(digest)
@@ -107,33 +110,62 @@ class PartialModel:
                 os.close(descriptor)
         with self._lock:
             self._held[digest].add(index)
-            self._saved.discard(digest)
 
-    def save(self) -> None:
-        """Notes which pieces are here, once they are on the disk; files that are whole now join the hub's cache."""
-        with self._lock:
-            changed = {digest: self._held[digest].to_hex() for digest in self.files if digest not in self._saved}
-        with _as_backend_errors(self._folder):
+    def note(self) -> None:
+        """Notes which pieces were written, for a start after this process was killed."""
+        with _as_backend_errors(self.folder):
+            self._notes.note_written(self._bitmaps())
+
+    def keep(self) -> None:
+        """Waits until the disk has what was written, notes that, and lets whole files join the hub's cache."""
+        bitmaps = self._bitmaps()
+        changed = [digest for digest, bitmap in bitmaps.items() if self._kept[digest] != bitmap]
+        if not changed:
+            return
+        with _as_backend_errors(self.folder):
             for digest in changed:
                 _sync(self.path_of(digest))
-            noted = _read_json(self._folder / HELD) | changed
-            self._write(self._folder / HELD, json.dumps(noted).encode())
+            self._notes.note_held(bitmaps)
+        self._kept = bitmaps
+        self._adopt(digest for digest in changed if self._is_whole(digest, bitmaps))
+        if all(self._is_whole(digest, bitmaps) for digest in self.files):
+            self._name_revision()
+
+    def _bitmaps(self) -> dict[str, str]:
         with self._lock:
-            self._saved |= {digest for digest, bits in changed.items() if self._held[digest].to_hex() == bits}
-        self._adopt(digest for digest in changed if self._held[digest].is_full)
+            return {digest: bitmap.to_hex() for digest, bitmap in self._held.items()}
+
+    def _is_whole(self, digest: str, bitmaps: Mapping[str, str]) -> bool:
+        return _bitmap(self.files[digest], bitmaps[digest]).is_full
 
     def _adopt(self, digests: Iterable[str]) -> None:
         offer = self.offer
-        try:
+        with self._as_warnings():
             for digest in digests:
                 blob = hub_cache.adopt(self._cache, offer.model_id, offer.revision, self.path_of(digest), digest)
                 self._memory.remember(blob, self._pieces[digest])
-            if all(self._held[digest].is_full for digest in self.files):
-                hub_cache.name_revision(self._cache, offer.model_id, offer.revision)
+
+    def _name_revision(self) -> None:
+        with self._as_warnings():
+            hub_cache.name_revision(self._cache, self.offer.model_id, self.offer.revision)
+
+    @contextlib.contextmanager
+    def _as_warnings(self) -> Iterator[None]:
+        """The folder is used as it is; only other programs do not find it."""
+        try:
+            yield
         except OSError as error:
-            # The folder is used as it is; only other programs do not find it.
-            fields = {"model": offer.model_id, "problem": error.strerror}
+            fields = {"model": self.offer.model_id, "problem": error.strerror}
             logger.warning("fetched files do not join the hub's cache", extra={"fields": fields})
+
+
+def _bitmap(file: OfferedFile, noted: object) -> Bitmap:
+    """Empty where what was noted is none."""
+    count = piece_count(file.size)
+    with contextlib.suppress(ValueError):
+        if isinstance(noted, str):
+            return Bitmap.from_hex(count, noted)
+    return Bitmap(count)
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:
@@ -151,17 +183,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read_json(path: Path) -> dict[str, object]:
-    """Empty where it is not there or damaged: then the pieces are fetched again."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 @contextlib.contextmanager
-def _as_backend_errors(path: Path):  # type: ignore[no-untyped-def]
+def _as_backend_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -170,19 +193,3 @@ def _as_backend_errors(path: Path):  # type: ignore[no-untyped-def]
         else:
             message = f"{path} cannot be written: {error.strerror}; set engine.hub_cache to a folder that can."
         raise BackendError(message) from None
-
-
-def left_partials(cache: Path, model_id: str) -> list[WeightsOffer]:
-    """Offers that earlier runs began to fetch, the newest first."""
-    from swarm.domain.errors import SwarmError
-    from swarm.wire.codec import from_json
-
-    found: list[WeightsOffer] = []
-    places = sorted(
-        hub_cache.model_folder(cache, model_id).glob(f"{hub_cache.PARTIAL}/*/{OFFER}"),
-        key=lambda place: -place.stat().st_mtime,
-    )
-    for place in places:
-        with contextlib.suppress(OSError, SwarmError):
-            found.append(from_json(WeightsOffer, place.read_bytes()))
-    return found

@@ -16,8 +16,9 @@ from swarm.domain.weights import FileRange, OfferedFile, WeightsOffer
 from swarm.weights.fetching import Fetching, Surroundings, Tell
 from swarm.weights.hashes import HashMemory, Write
 from swarm.weights.hub_cache import partial_folder, taken_bytes
+from swarm.weights.notes import begun_offers
 from swarm.weights.offers import check_offer, choose_offer, content_digest, is_weights
-from swarm.weights.partial import PartialModel, left_partials
+from swarm.weights.partial import PartialModel
 from swarm.weights.pieces import piece_bounds, piece_count, pieces_within
 from swarm.weights.schedule import Piece
 from swarm.weights.search import next_step
@@ -27,6 +28,8 @@ from swarm.weights.shelf import Shelf
 logger = logging.getLogger(__name__)
 
 ASK_EVERY_S = 0.5
+KEEP_EVERY_S = 2.0
+"""How soon fetched pieces are forced to the disk; until then they survive this process, not a power cut."""
 MOST_ASKED = 64
 HEADER_LIMIT_BYTES = 100 * 2**20
 """What safetensors itself allows."""
@@ -76,6 +79,20 @@ class WeightsStore:
             for index in pieces_within(wanted.start, wanted.end)
         ]
         await self._fetch(model, pieces, tell)
+
+    async def run(self) -> None:
+        """Makes what was fetched last, while nobody waits for it. Never returns."""
+        while True:
+            await self._around.clock.sleep(KEEP_EVERY_S)
+            try:
+                await self.keep()
+            except BackendError as error:
+                logger.warning("fetched weights were not kept", extra={"fields": {"problem": str(error)}})
+
+    async def keep(self) -> None:
+        """Waits for the disk. Raises `BackendError`."""
+        for model in tuple(self._open.values()):
+            await asyncio.to_thread(model.keep)
 
     def found(self) -> None:
         """The model is here, wherever it came from."""
@@ -139,7 +156,7 @@ class WeightsStore:
 
     def _begun(self, model_id: str) -> WeightsOffer | None:
         """What an earlier run began to fetch, as far as that can be opened."""
-        for offer in left_partials(self._cache, model_id):
+        for offer in begun_offers(self._cache, model_id):
             model = self._partial(offer)
             model.open()
             if all(model.pieces(file.digest) and not self._missing(model, _opening(file)) for file in offer.files):
@@ -170,7 +187,7 @@ class WeightsStore:
         for digest, file in model.files.items():
             if model.pieces(digest) is None and not await self._learn_from_any(model, digest):
                 raise PeerError(f"No node gave the hashes of {file.name} of {model.offer.model_id}.")
-        await asyncio.to_thread(model.save_pieces)
+        await asyncio.to_thread(model.note_hashes)
 
     async def _learn_from_any(self, model: PartialModel, digest: str) -> bool:
         for peer in self._alive():

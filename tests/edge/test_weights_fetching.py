@@ -428,11 +428,13 @@ async def fetch_alone(root: str, host: str, port: str) -> None:
         status = replace(READY, node=NodeId("source0"), model=MODEL)
         info = peer("source0", "source0", endpoint=Endpoint(host, int(port)), status=status)
         site.sources.append(OneSource(None, None, stack, info))  # type: ignore[arg-type]
-        await site.fetch(await site.newcomer("alone"))
+        store = await site.newcomer("alone")
+        await site.fetch(store)
+        await store.keep()
 
 
 def _noted_pieces(hub: Path) -> int:
-    notes = (json.loads(place.read_text()) for place in hub.glob("models--*/swarm/*/held.json"))
+    notes = (json.loads(place.read_text()) for place in hub.glob("models--*/swarm/*/written.json"))
     return sum(int(bits, 16).bit_count() for held in notes for bits in held.values())
 
 

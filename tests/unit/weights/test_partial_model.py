@@ -15,8 +15,9 @@ from swarm.host.files import write_atomically
 from swarm.weights import partial as module
 from swarm.weights.folder import HashedFolder, hash_folder
 from swarm.weights.hashes import HashMemory
+from swarm.weights.notes import begun_offers
 from swarm.weights.offers import content_digest
-from swarm.weights.partial import CorruptPiece, PartialModel, left_partials
+from swarm.weights.partial import CorruptPiece, PartialModel
 
 MODEL = ModelInfo("org/tiny", "d1", 4, 128)
 WEIGHTS = os.urandom(2 * PIECE_BYTES + 1000)
@@ -42,7 +43,7 @@ def learned(tmp_path: Path, source: HashedFolder) -> PartialModel:
     model = opened(tmp_path, source)
     for digest, file in source.files.items():
         model.learn(digest, file.pieces)
-    model.save_pieces()
+    model.note_hashes()
     return model
 
 
@@ -62,7 +63,7 @@ def test_what_was_noted_is_there_after_a_restart_and_what_was_not_is_fetched_aga
 ) -> None:
     model, digest = learned(tmp_path, source), weights_digest(source)
     put(model, source, "model.safetensors", 1)
-    model.save()
+    model.keep()
     put(model, source, "model.safetensors", 2)
     again = opened(tmp_path, source)
     assert [index for index in range(3) if index in again.held(digest)] == [1]
@@ -71,10 +72,20 @@ def test_what_was_noted_is_there_after_a_restart_and_what_was_not_is_fetched_aga
     assert again.path_of(digest).read_bytes()[PIECE_BYTES : 2 * PIECE_BYTES] == WEIGHTS[PIECE_BYTES : 2 * PIECE_BYTES]
 
 
+def test_what_may_not_have_reached_the_disk_is_checked_again(tmp_path: Path, source: HashedFolder) -> None:
+    model, digest = learned(tmp_path, source), weights_digest(source)
+    put(model, source, "model.safetensors", 0, 1)
+    model.note()
+    with model.path_of(digest).open("r+b") as file:
+        file.write(bytes(10))  # As after a power cut.
+    again = opened(tmp_path, source)
+    assert [index for index in range(3) if index in again.held(digest)] == [1]
+
+
 def test_damaged_notes_and_a_missing_file_hold_nothing(tmp_path: Path, source: HashedFolder) -> None:
     model, digest = learned(tmp_path, source), weights_digest(source)
     put(model, source, "model.safetensors", 0)
-    model.save()
+    model.keep()
     model.path_of(digest).unlink()
     assert len(opened(tmp_path, source).held(digest)) == 0
     for name in ("held.json", "pieces.json"):
@@ -98,12 +109,12 @@ def test_a_part_is_no_model_for_the_tools_of_the_hub_and_the_whole_is(tmp_path: 
     model, cache = learned(tmp_path, source), tmp_path / "hub"
     put(model, source, "config.json", 0)
     put(model, source, "model.safetensors", 0, 2)
-    model.save()
+    model.keep()
     assert isinstance(try_to_load_from_cache("org/tiny", "config.json", cache, source.offer.revision), str)
     assert try_to_load_from_cache("org/tiny", "model.safetensors", cache, source.offer.revision) is None
     assert not (cache / "models--org--tiny" / "refs").exists()
     put(model, source, "model.safetensors", 1)
-    model.save()
+    model.keep()
     found = try_to_load_from_cache("org/tiny", "model.safetensors", cache)
     assert isinstance(found, str)
     assert Path(found).read_bytes() == WEIGHTS
@@ -118,7 +129,7 @@ def test_fetched_files_are_not_hashed_again(
     model = learned(tmp_path, source)
     put(model, source, "config.json", 0)
     put(model, source, "model.safetensors", 0, 1, 2)
-    model.save()
+    model.keep()
     monkeypatch.setattr("swarm.weights.folder.hash_file", lambda *_: pytest.fail("it was hashed again"))
     snapshot = tmp_path / "hub" / "models--org--tiny" / "snapshots" / source.offer.revision
     hashed = hash_folder(snapshot, MODEL, HashMemory(tmp_path / "hashes", write_atomically), lambda _: None)
@@ -143,8 +154,8 @@ def test_a_disk_that_refuses_is_told_with_what_to_do(
 
 def test_what_an_earlier_run_began_is_found_again(tmp_path: Path, source: HashedFolder) -> None:
     model = learned(tmp_path, source)
-    assert left_partials(tmp_path / "hub", "org/tiny") == [source.offer]
-    assert left_partials(tmp_path / "hub", "org/none") == []
+    assert begun_offers(tmp_path / "hub", "org/tiny") == [source.offer]
+    assert begun_offers(tmp_path / "hub", "org/none") == []
     offer = model.folder.parent / "offer.json"
     offer.write_text(json.dumps({"model_id": "org/tiny"}))
-    assert left_partials(tmp_path / "hub", "org/tiny") == []
+    assert begun_offers(tmp_path / "hub", "org/tiny") == []
