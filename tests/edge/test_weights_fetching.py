@@ -363,6 +363,30 @@ async def test_nothing_but_pieces_of_the_offered_files_is_given(
             assert await reply.read() == (site.folder / WHOLE.file).read_bytes()[:10]
 
 
+async def test_no_more_transfers_are_begun_than_can_be_held(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swarm.api.weights_routes.MOST_AT_ONCE", 1)
+    source = await site.source()
+    await (await site.newcomer()).find(MODEL.id, site.told.append)
+    offer = await source.shelf.offer(MODEL.id) or _none()
+    digest = next(file.digest for file in offer.files if file.name == WHOLE.file)
+    url = f"http://{source.server.endpoint}/v1/weights/{digest}/data"
+    headers = {"Range": f"bytes=0-{4 * PIECE_BYTES - 1}"}
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, read_bufsize=1024) as session:
+        async with session.get(url, headers=headers), session.get(url, headers=headers) as second:
+            assert second.status == 429
+        async with asyncio.timeout(5):
+            while (await _status(session, url, headers)) == 429:
+                await asyncio.sleep(0.05)
+        assert await _status(session, url, headers) == 206
+
+
+async def _status(session: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> int:
+    async with session.get(url, headers=headers) as reply:
+        await reply.read()
+        return reply.status
+
+
 async def test_a_file_that_was_changed_is_not_given_until_it_is_hashed_again(site: Site, tmp_path: Path) -> None:
     changing = tmp_path / "changing"
     changing.mkdir()
