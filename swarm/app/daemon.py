@@ -145,7 +145,7 @@ class Daemon:
 
     def status(self) -> NodeStatus:
         status = status_of(self._identity, self._engine.state, self._admission, self._answering)
-        return replace(status, wanted=self._weights.store.wanted)
+        return replace(status, chosen=self._engine.choice.chosen, wanted=self._weights.store.wanted)
 
     def kill_worker(self) -> None:
         """For an end without ceremony."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swarm.domain.nodes import PeerInfo, Progress
 from swarm.domain.weights import FileRange
-from swarm.engine.model_choice import DEMO_ID, ModelChoice, choose_model
+from swarm.engine.model_choice import DEMO_ID, ModelChoice, cached_or_named
 from swarm.engine.model_source import Tell
 from swarm.ports.clock import Clock
 from swarm.weights.offers import MODEL_NAME, choose_model_of_swarm
@@ -40,13 +40,16 @@ class ModelSearch:
 
     async def settle(self, choice: ModelChoice, tell: Tell) -> ModelChoice:
         if choice.is_stopgap and self._joins:
-            choice = await self._joined(choice, tell)
+            # A name that other nodes say is never looked for at the hub.
+            return await self._here(await self._joined(choice, tell), tell, asks_hub=False) or choice
+        return await self._here(choice, tell, asks_hub=True) or choice
+
+    async def _here(self, choice: ModelChoice, tell: Tell, *, asks_hub: bool) -> ModelChoice | None:
+        """With its folder on this machine; None where that has to come from the hub."""
         if Path(choice.path).is_absolute() or not MODEL_NAME.fullmatch(choice.path):
             return choice
-        found = await self._store.find(choice.path, tell)
-        if found is None:
-            return choice
-        return replace(choice, path=str(found.folder), digest=found.digest, from_cache=True)
+        found = await self._store.find(choice.path, tell, asks_hub=asks_hub)
+        return replace(choice, path=str(found.folder), digest=found.digest, from_cache=True) if found else None
 
     async def fill(self, choice: ModelChoice, ranges: Sequence[FileRange], tell: Tell) -> None:
         await self._store.fill(Path(choice.path), ranges, tell)
@@ -61,11 +64,10 @@ class ModelSearch:
             await self._clock.sleep(LOOK_EVERY_S)
         logger.info("the model of the other nodes is joined", extra={"fields": {"model": name}})
         why = "most of the other nodes serve it, and none is configured here"
-        here = await asyncio.to_thread(choose_model, name, None, self._cache, 0)
-        return replace(here, why=why)
+        return await asyncio.to_thread(cached_or_named, name, why, self._cache)
 
     def _served(self) -> str | None:
+        """Nodes that are still loading count: those of a site are often switched on together."""
         alive = [peer.status for peer in self._peers() if peer.standing == "alive" and peer.status]
-        models = [status.model.id for status in alive if status.model and status.model.id != DEMO_ID]
-        wanted = [status.wanted for status in alive if status.wanted]
-        return choose_model_of_swarm(models) or choose_model_of_swarm(wanted)
+        names = [status.model.id if status.model else status.chosen for status in alive]
+        return choose_model_of_swarm([name for name in names if name != DEMO_ID])

@@ -143,6 +143,8 @@ class NodeStatus:
     """Tokens generated since the start."""
     tokens_per_s: float | None = None
     """Of one stream, measured over the last answers; None before the first."""
+    chosen: str = ""
+    """The model that this node means to serve, before it has loaded it; empty where nobody chose one."""
     wanted: str = ""
     """A model that this node lacks and looks for, so that one node a site asks the hub."""
     news: tuple[News, ...] = ()

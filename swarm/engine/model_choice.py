@@ -27,6 +27,11 @@ class ModelChoice:
     """Nobody asked for it, and it is here only because nothing else is."""
 
     @property
+    def chosen(self) -> str:
+        """Its name, where somebody chose it."""
+        return "" if self.is_stopgap else self.id
+
+    @property
     def remembered(self) -> str:
         """What finds it again at the next start, when the demo's folder or the cached revision may be another."""
         if self.id == DEMO_ID:
@@ -54,9 +59,10 @@ def hub_cache_of(configured: str, environ: Mapping[str, str]) -> Path:
 
 def choose_model(wanted: str, last_used: str | None, hub_cache: Path, free_bytes: int) -> ModelChoice:
     """`wanted` as in the settings. What nobody asked for is taken from this machine as it is, without the hub."""
-    cached = cached_models(hub_cache)
     if wanted != "auto":
-        return _asked(wanted, cached)
+        choice = _named(wanted, "as asked")
+        return choice if Path(choice.path).is_absolute() else cached_or_named(wanted, choice.why, hub_cache)
+    cached = cached_models(hub_cache)
     if last_used and (again := _again(last_used, cached, hub_cache)):
         return again
     fitting = [model for model in cached if model.size_bytes <= free_bytes * MEMORY_SHARE]
@@ -66,10 +72,10 @@ def choose_model(wanted: str, last_used: str | None, hub_cache: Path, free_bytes
     return replace(_named("demo", "no other model is configured or in the cache"), is_stopgap=True)
 
 
-def _asked(wanted: str, cached: list[CachedModel]) -> ModelChoice:
-    """A name is looked for in the cache first: what is whole there needs no hub and no other node."""
-    choice = _named(wanted, "as asked")
-    return next((_from_cache(model, choice.why) for model in cached if model.name == choice.path), choice)
+def cached_or_named(name: str, why: str, hub_cache: Path) -> ModelChoice:
+    """What is whole in the cache needs no hub and no other node; any other name is left to be found."""
+    cached = (_from_cache(model, why) for model in cached_models(hub_cache) if model.name == name)
+    return next(cached, ModelChoice(name, name, why))
 
 
 def _again(last_used: str, cached: list[CachedModel], hub_cache: Path) -> ModelChoice | None:

@@ -12,19 +12,20 @@ NextStep = Literal["look", "hub", "leave_to_other"]
 
 
 def next_step(
-    model_id: str, node: NodeId, peers: Sequence[PeerInfo], looked_s: float, look_s: float
-) -> tuple[NextStep, NodeId]:
-    """What to do where nobody offers the model yet, and the node that it depends on.
+    model_id: str, own: NodeId | None, peers: Sequence[PeerInfo], looked_s: float, look_s: float
+) -> tuple[NextStep, NodeId | None]:
+    """What to do where nobody offers the model yet, and the other node that it depends on. `own`: this node's id,
+    where it may ask the hub itself.
 
     Nodes that are still loading may have it soon. Of several that all lack it, the one with the lowest id asks the
     hub, and the others wait for what it gets; one that has tried in vain lets the next one try."""
     others = [peer.status for peer in peers if peer.standing == "alive" and peer.status]
     loading = next((status for status in others if _may_have_it(status, model_id)), None)
     if looked_s < look_s or loading is not None:
-        return "look", loading.node if loading else node
+        return "look", loading.node if loading else None
     seekers = [status.node for status in others if status.wanted == model_id and status.problem is None]
-    first = min([*seekers, node])
-    return ("hub", node) if first == node else ("leave_to_other", first)
+    first = min([*seekers, *([own] if own else [])], default=own)
+    return ("hub", None) if first == own else ("leave_to_other", first)
 
 
 def _may_have_it(status: NodeStatus, model_id: str) -> bool:

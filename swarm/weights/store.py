@@ -59,14 +59,16 @@ class WeightsStore:
         self._open: dict[Path, PartialModel] = {}
         self.wanted = ""
 
-    async def find(self, model_id: str, tell: Tell) -> FoundModel | None:
-        """With the settings, the tokenizer and the headers of the weights; None where the hub is to be asked.
+    async def find(self, model_id: str, tell: Tell, *, asks_hub: bool = True) -> FoundModel | None:
+        """With the settings, the tokenizer and the headers of the weights; None where no other node has it or gets it.
+
+        `asks_hub`: this node then asks the hub, and others that lack the model may wait for it.
 
         Waits while other nodes may soon have it. Raises `PeerError`, and `BackendError` where the disk refuses."""
         if not self._settings.fetch:
             return None
-        self.wanted = model_id
-        offer = await self._look_for(model_id, tell) or await asyncio.to_thread(self._begun, model_id)
+        self.wanted = model_id if asks_hub else ""
+        offer = await self._look_for(model_id, tell, asks_hub) or await asyncio.to_thread(self._begun, model_id)
         return await self._begin(offer, tell) if offer else None
 
     async def fill(self, folder: Path, ranges: Iterable[FileRange], tell: Tell) -> None:
@@ -100,7 +102,7 @@ class WeightsStore:
 
     # -- who has it ---------------------------------------------------------------------------------------------------
 
-    async def _look_for(self, model_id: str, tell: Tell) -> WeightsOffer | None:
+    async def _look_for(self, model_id: str, tell: Tell, asks_hub: bool) -> WeightsOffer | None:
         clock = self._around.clock
         since = clock.now()
         while True:
@@ -108,12 +110,12 @@ class WeightsStore:
             offers = await self._offers(peers, model_id, tell)
             if offers:
                 return self._choose(offers, peers, model_id)
-            step, node = next_step(
-                model_id, self._around.node, self._around.peers(), clock.now() - since, self._settings.look_s
-            )
+            looked_s = clock.now() - since
+            own = self._around.node if asks_hub else None
+            step, node = next_step(model_id, own, self._around.peers(), looked_s, self._settings.look_s)
             if step == "hub":
                 return None
-            waits_for = "a node that has it" if node == self._around.node else f"node {node}"
+            waits_for = f"node {node}" if node else "a node that has it"
             tell(Progress(f"looking for {model_id}: waiting for {waits_for}"))
             await clock.sleep(ASK_EVERY_S)
 
