@@ -1,9 +1,12 @@
-"""Accuracy of one answer, and of the answer that each strategy picks among N, on held-out problems graded exactly.
+"""What a vote gains: accuracy of every way to choose one answer, on fresh held-out problems that are graded exactly.
 
-    python scripts/bench_vote.py [--model swarm/demo_model] [--problems 250]
+    python scripts/bench_vote.py --members DIR DIR ... --cache FILE [--problems 2000] [--canaries 200]
 
-All strategies decide over the same candidates, nested (the first 3 of the 5), so that their differences are paired.
-Intervals are 95 %, by bootstrap over problems. Candidates are drawn in this process; nothing is timed.
+Each member is a model of its own, as `train_demo_model.py` makes them: the first five alike, then any others. Members
+draw one answer to each problem; N = 3, 5, 7 are the first N members, and all arms decide over the same candidates, so
+that their differences are paired. The first member also draws N samples, as the control. Canaries are held-out problems
+of their own: from them come the records of the members, and the choice of the best one. Drawing is kept in the cache
+file: a second run only decides. Intervals are 95 %, by bootstrap over problems; p is McNemar's exact test.
 """
 
 from __future__ import annotations
@@ -11,126 +14,83 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import torch
-from demo_tasks import KINDS, Problem, graded, problems
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from demo_tasks import KINDS, Problem, problems
+from vote_bench.candidates import Cache, Candidate, digest_of
+from vote_bench.tables import Experiment, print_all
 
 from swarm.domain.federation import PeerVote
-from swarm.domain.ids import FinishReason, NodeId
-from swarm.federation.rules import VoteRules
-from swarm.federation.strategies import STRATEGIES, decide
 
-SIZES = (3, 5)
-RESAMPLES = 2000
-BATCH = 100
-LONGEST_ANSWER = 96
-"""Tokens."""
+TEST_SEED, CANARY_SEED = 777, 778
 
 
-class Sampler:
-    """Draws answers in batches, with the mean log-probability at temperature 1 that a node would report."""
-
-    def __init__(self, folder: Path, temperature: float) -> None:
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-        self._temperature = temperature
-
-    @torch.inference_mode()
-    def answers(self, asked: Sequence[Problem], node: int, *, greedy: bool = False) -> list[PeerVote]:
-        chats = [[{"role": "user", "content": problem.question}] for problem in asked]
-        prompts = self._tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
-        inputs = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
-        inputs.pop("token_type_ids", None)
-        chosen = {"do_sample": False} if greedy else {"do_sample": True, "temperature": self._temperature, "top_k": 0}
-        made = self._model.generate(
-            **inputs, **chosen, max_new_tokens=LONGEST_ANSWER, output_logits=True, return_dict_in_generate=True
-        )
-        tokens = made.sequences[:, inputs["input_ids"].shape[1] :]
-        logprobs = torch.log_softmax(torch.stack(made.logits, dim=1).float(), dim=-1)
-        taken = logprobs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-        return [self._vote(row, row_logprobs, node) for row, row_logprobs in zip(tokens, taken, strict=True)]
-
-    def _vote(self, tokens: torch.Tensor, logprobs: torch.Tensor, node: int) -> PeerVote:
-        ends = (tokens == self._tokenizer.eos_token_id).nonzero()
-        count = int(ends[0]) + 1 if len(ends) else len(tokens)
-        reason: FinishReason = "stop" if len(ends) else "length"
-        return PeerVote(
-            node=NodeId(f"node{node}"),
-            text=self._tokenizer.decode(tokens[:count], skip_special_tokens=True),
-            finish_reason=reason,
-            tokens=count,
-            mean_logprob=float(logprobs[:count].mean()),
-            model="demo",
-            model_digest="demo",
-            latency_s=float(count),
-        )
+def held_out(seed: int, count: int, without: Sequence[Problem] = ()) -> list[Problem]:
+    """As many of each kind, shuffled, each problem once."""
+    known = {problem.identity for problem in without}
+    chosen: list[Problem] = []
+    for kind in KINDS:
+        fresh = _unique(seed, kind, known)
+        chosen += itertools.islice(fresh, -(-count // len(KINDS)))
+    random.Random(seed).shuffle(chosen)
+    return chosen
 
 
-def in_batches(draw: Callable[[Sequence[Problem]], list[PeerVote]], asked: Sequence[Problem]) -> list[PeerVote]:
-    return list(itertools.chain.from_iterable(draw(asked[at : at + BATCH]) for at in range(0, len(asked), BATCH)))
+def _unique(seed: int, kind: str, known: set[str]) -> itertools.chain[Problem]:
+    def stream() -> list[Problem]:
+        found = []
+        for problem in itertools.islice(problems(seed, held_out=True, kind=kind), 40_000):
+            if problem.identity not in known:
+                known.add(problem.identity)
+                found.append(problem)
+        return found
+
+    return itertools.chain(stream())
 
 
-def interval(right: Sequence[float], rng: random.Random) -> tuple[float, float]:
-    """95 % of the mean, by bootstrap over problems."""
-    means = sorted(sum(rng.choices(right, k=len(right))) / len(right) for _ in range(RESAMPLES))
-    return means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES)]
-
-
-def row(
-    name: str, right: Sequence[float], single: Sequence[float], asked: Sequence[Problem], rng: random.Random
-) -> str:
-    low, high = interval(right, rng)
-    gains = [chosen - one for chosen, one in zip(right, single, strict=True)]
-    gain_low, gain_high = interval(gains, rng)
-    kinds = [
-        sum(share for share, problem in zip(right, asked, strict=True) if problem.kind == kind)
-        / sum(problem.kind == kind for problem in asked)
-        for kind in KINDS
+def votes_of(rows: Sequence[Sequence[Candidate]], names: Sequence[str], digests: Sequence[str]) -> list[list[PeerVote]]:
+    """One row a problem, in the order of the members."""
+    return [
+        [candidate.vote(name, digest) for candidate, name, digest in zip(row, names, digests, strict=True)]
+        for row in zip(*rows, strict=True)
     ]
-    gain = f"{100 * sum(gains) / len(gains):+.1f} ({100 * gain_low:+.1f} to {100 * gain_high:+.1f})"
-    shares = " | ".join(f"{100 * share:.0f}" for share in kinds)
-    return f"| {name} | {100 * sum(right) / len(right):.1f} ({100 * low:.1f} to {100 * high:.1f}) | {gain} | {shares} |"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=Path("swarm/demo_model"))
-    parser.add_argument("--problems", type=int, default=250, help="held-out problems, spread over the kinds")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--members", type=Path, nargs="+", required=True, help="folders of models, like ones first")
+    parser.add_argument("--cache", type=Path, required=True, help="file in which drawn answers are kept")
+    parser.add_argument("--problems", type=int, default=2000, help="held-out problems, spread over the kinds")
+    parser.add_argument("--canaries", type=int, default=200, help="held-out problems from which records are learned")
     parser.add_argument("--temperature", type=float, default=0.8)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.manual_seed(arguments.seed)
-    rng = random.Random(arguments.seed)
-    per_kind = -(-arguments.problems // len(KINDS))
-    asked = [
-        problem for kind in KINDS for problem in itertools.islice(problems(777, held_out=True, kind=kind), per_kind)
-    ]
-    sampler = Sampler(arguments.model, arguments.temperature)
-    drawn = [in_batches(lambda part, n=node: sampler.answers(part, n), asked) for node in range(max(SIZES))]
-    votes = list(zip(*drawn, strict=True))
-    greedy = in_batches(lambda part: sampler.answers(part, 0, greedy=True), asked)
-    single = [
-        sum(graded(problem, vote.text) for vote in row_votes) / len(row_votes)
-        for problem, row_votes in zip(asked, votes, strict=True)
-    ]
-    print(f"{len(asked)} held-out problems, temperature {arguments.temperature}, {max(SIZES)} samples each\n")
-    print(f"| answer | right, % | gain over one sample, points | {' | '.join(KINDS)} |")
-    print(f"| --- | --- | --- | {' | '.join('---' for _ in KINDS)} |")
-    print(row("one sample", single, single, asked, rng))
-    right = [float(graded(problem, vote.text)) for problem, vote in zip(asked, greedy, strict=True)]
-    print(row("greedy", right, single, asked, rng))
-    for size, strategy in itertools.product(SIZES, STRATEGIES):
-        rules = VoteRules(invited=tuple(NodeId(f"node{node}") for node in range(size)))
-        right = [
-            float(graded(problem, decide(strategy, row_votes[:size], rules).winner.text))
-            for problem, row_votes in zip(asked, votes, strict=True)
-        ]
-        print(row(f"{strategy}, N = {size}", right, single, asked, rng))
-    best = [float(any(graded(p, vote.text) for vote in row_votes)) for p, row_votes in zip(asked, votes, strict=True)]
-    print(row(f"any of {max(SIZES)} (bound)", best, single, asked, rng))
+    torch.set_num_threads(arguments.threads)
+    asked = held_out(TEST_SEED, arguments.problems)
+    canaries = held_out(CANARY_SEED, arguments.canaries, without=asked)
+    cache, folders = Cache(arguments.cache), arguments.members
+    names, digests = [folder.name for folder in folders], [digest_of(folder) for folder in folders]
+
+    def drawn(folder: Path, these: Sequence[Problem], sample: int) -> list[Candidate]:
+        return cache.answers(folder, these, sample, arguments.temperature)
+
+    samples = [drawn(folders[0], asked, sample) for sample in range(len(folders))]
+    control = [f"{names[0]} sample {sample}" for sample in range(len(folders))]
+    experiment = Experiment(
+        asked=asked,
+        canaries=canaries,
+        votes=votes_of([drawn(folder, asked, 0) for folder in folders], names, digests),
+        canary_votes=votes_of([drawn(folder, canaries, 0) for folder in folders], names, digests),
+        samples=votes_of(samples, control, [digests[0]] * len(folders)),
+        greedy=votes_of([drawn(folder, asked, -1) for folder in folders], names, digests),
+        score=lambda member, these, texts: cache.scores(folders[member], these, texts),
+    )
+    print_all(experiment)
 
 
 if __name__ == "__main__":
