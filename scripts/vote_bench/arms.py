@@ -13,7 +13,6 @@ from demo_tasks import Problem, graded
 from swarm.domain.errors import Unavailable, Undecided
 from swarm.domain.federation import PeerVote
 from swarm.domain.ids import NodeId, StrategyName
-from swarm.federation.best_member import forecast
 from swarm.federation.best_of_n import wants_cross_scores
 from swarm.federation.canonical import canonical_answer
 from swarm.federation.early_stop import is_decided
@@ -21,14 +20,13 @@ from swarm.federation.rules import CandidateKey, VoteRules
 from swarm.federation.strategies import decide
 from swarm.federation.validity import why_invalid
 from vote_bench.faults import Fault, Scene, with_fault
-from vote_bench.records import Records
+from vote_bench.records import Records, Votes
 
 CANARY_EVERY = 20
 """Requests of a sequence between two questions with known answers."""
 SEQUENCE = 400
 """Requests of one sequence of learning."""
 
-Votes = Sequence[PeerVote]
 CrossScores = Mapping[CandidateKey, Mapping[NodeId, float]]
 
 
@@ -51,10 +49,9 @@ def plurality(problem: Problem, votes: Votes) -> float:
 
 def guarded(problem: Problem, votes: Votes, records: Records) -> float:
     """`weighted_vote`, or the best member alone where the record says that a vote does not help."""
-    rules = records.rules(votes)
-    found = forecast(records.pool, [vote.node for vote in votes], rules)
+    found = records.forecast(votes)
     if found.vote_helps:
-        return right_by(problem, votes, "weighted_vote", rules)
+        return right_by(problem, votes, "weighted_vote", records.rules(votes))
     return float(graded(problem, next(vote.text for vote in votes if vote.node == found.best)))
 
 
@@ -89,7 +86,7 @@ def in_sequences(
     arms: Mapping[str, Callable[[Problem, Votes, Records], float]],
     measured_from: int,
 ) -> dict[str, list[float]]:
-    """Requests in sequences of `SEQUENCE`, each begun without any record; every `CANARY_EVERY`th is a canary as well.
+    """Requests in sequences of `SEQUENCE`, each begun without any record; every `CANARY_EVERY`th is examined as well.
     What comes before `measured_from` in a sequence teaches and is not counted."""
     right: dict[str, list[float]] = {name: [] for name in arms}
     records = Records()
@@ -100,13 +97,10 @@ def in_sequences(
         if number >= measured_from:
             for name, arm in arms.items():
                 right[name].append(arm(problem, faulted, records))
-        is_canary = number % CANARY_EVERY == 0
-        records = records.with_canary(problem, faulted) if is_canary else records.with_request(_finite(faulted))
+        records.request(faulted)
+        if number % CANARY_EVERY == 0:
+            records.examine(problem, faulted)
     return right
-
-
-def _finite(votes: Votes) -> Votes:
-    return [vote for vote in votes if why_invalid(vote, VoteRules()) is None]
 
 
 @dataclass(frozen=True, slots=True)

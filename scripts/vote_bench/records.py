@@ -1,60 +1,68 @@
-"""What a node learns of its peers by questions with known answers, as its daemon would."""
+"""What a node learns of its peers, by the code that learns it in the daemon."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from demo_tasks import Problem, graded
 
+from swarm.domain.errors import Unavailable
 from swarm.domain.federation import PeerVote
-from swarm.domain.ids import NodeId
-from swarm.federation.best_member import PoolRecord
+from swarm.federation.best_member import Forecast
 from swarm.federation.canonical import canonical_answer
-from swarm.federation.confidence import NO_RECORD, ConfidenceRecord
 from swarm.federation.rules import VoteRules
+from swarm.federation.strategies import decide
+from swarm.federation.trust.reliability import Anchors
+from swarm.federation.trust.reputation import Examined, Reputation
 from swarm.federation.validity import why_invalid
 
+Votes = Sequence[PeerVote]
 
-@dataclass(frozen=True, slots=True)
+
 class Records:
-    pool: PoolRecord = field(default_factory=PoolRecord)
-    confidence: Mapping[NodeId, ConfidenceRecord] = field(default_factory=dict)
+    """Of the members of one sequence of requests; time stands still."""
 
-    def with_canary(self, problem: Problem, votes: Sequence[PeerVote]) -> Records:
-        """After one question with a known answer; a vote that does not count is a wrong answer."""
-        right = _key(problem.answer)
-        answers = {vote.node: _key(vote.text) if why_invalid(vote, VoteRules()) is None else "" for vote in votes}
-        known = self.with_request(votes)
-        confidence = {**known.confidence}
-        for vote in votes:
-            if vote.mean_logprob is not None and answers[vote.node]:
-                record = confidence.get(vote.node, NO_RECORD)
-                confidence[vote.node] = record.with_graded(vote.mean_logprob, graded(problem, vote.text))
-        return Records(self.pool.with_answers(answers, right), confidence)
+    def __init__(self) -> None:
+        self._reputation = Reputation(Anchors, wall=lambda: 0.0)
 
-    def with_request(self, votes: Sequence[PeerVote]) -> Records:
-        """After an ordinary request, of which nobody knows what is right."""
-        confidence = {**self.confidence}
-        for vote in votes:
-            if vote.mean_logprob is not None:
-                confidence[vote.node] = confidence.get(vote.node, NO_RECORD).with_claim(vote.mean_logprob)
-        return Records(self.pool, confidence)
+    def examine(self, problem: Problem, votes: Votes) -> None:
+        """A question with a known answer was put to all; a vote that does not count is a wrong answer."""
+        self._reputation.examined({vote.node: _examined(problem, vote) for vote in votes})
 
-    def rules(self, votes: Sequence[PeerVote]) -> VoteRules:
+    def request(self, votes: Votes) -> None:
+        """An ordinary request, of which nobody knows what is right."""
+        try:
+            self._reputation.voted(votes, decide("weighted_vote", votes, self.rules(votes)))
+        except Unavailable:
+            return
+
+    def chance(self, vote: PeerVote) -> float:
+        return self._reputation.reliability([vote.node])[vote.node]
+
+    def rules(self, votes: Votes) -> VoteRules:
+        """This node is the first member."""
         nodes = tuple(vote.node for vote in votes)
-        chances = {node: record.chance for node, record in self.pool.members.items()}
-        return replace(VoteRules(nodes, nodes[0]), reliability=chances, confidence=self.confidence)
+        return replace(
+            VoteRules(nodes, nodes[0]),
+            reliability=self._reputation.reliability(nodes),
+            confidence={node: self._reputation.confidence(node) for node in nodes},
+        )
+
+    def forecast(self, votes: Votes) -> Forecast:
+        return self._reputation.forecast(tuple(vote.node for vote in votes), self.rules(votes))
 
 
-def learned(problems: Sequence[Problem], votes: Sequence[Sequence[PeerVote]]) -> Records:
-    """After canaries alone."""
+def learned(problems: Sequence[Problem], votes: Sequence[Votes]) -> Records:
+    """After requests that were all examined as well."""
     records = Records()
     for problem, row in zip(problems, votes, strict=True):
-        records = records.with_canary(problem, row)
+        records.request(row)
+        records.examine(problem, row)
     return records
 
 
-def _key(text: str) -> str:
-    answer = canonical_answer(text)
-    return f"{answer.kind} {answer.key}"
+def _examined(problem: Problem, vote: PeerVote) -> Examined:
+    if why_invalid(vote, VoteRules()) is not None:
+        return Examined(False, "")
+    return Examined(graded(problem, vote.text), canonical_answer(vote.text).key, vote.mean_logprob)

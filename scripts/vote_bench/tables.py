@@ -93,8 +93,7 @@ def _print_choices(experiment: Experiment, size: int) -> None:
 def _choices(experiment: Experiment, size: int) -> dict[str, list[float]]:
     rows, records = experiment.first(size), experiment.records(size)
     single = [experiment.right(rows, member) for member in range(size)]
-    nodes = [vote.node for vote in rows[0]]
-    best = max(range(size), key=lambda member: records.pool.member(nodes[member]).chance)
+    best = max(range(size), key=lambda member: records.chance(rows[0][member]))
     fresh = Records()
 
     def by(strategy: StrategyName, known: Records, these: Rows = rows) -> list[float]:
@@ -219,11 +218,10 @@ def _print_likeness(experiment: Experiment) -> None:
             elif not one_right:
                 both_wrong += 1
                 same_wrong += one_says == other_says
-    pool = experiment.records(experiment.members).pool
     print(
         f"Claims tell right from wrong: area under the curve {area_under_curve(graded_claims):.3f}, within a question "
         f"{sum(within) / len(within):.3f}. Of pairs that are both wrong {_percent([same_wrong / both_wrong]):.0f} % "
-        f"give the same wrong answer. In the record: lockstep {pool.lockstep:.2f}, attraction {pool.attraction:.2f}."
+        f"give the same wrong answer."
     )
 
 

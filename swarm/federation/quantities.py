@@ -141,12 +141,10 @@ def _singular(word: str) -> str:
 def numbers_in(text: str) -> tuple[int | Fraction, ...]:
     """The distinct numbers that occur anywhere in a text that went through `plain_characters`, in order; not those that
     are part of a word, such as `v2`."""
-    # Most words are letters only: the pattern looks at the others.
-    rest = " ".join([word for word in text.split() if not word.isalpha()])
     found = (
-        ("-" if rest[match.start() - 1 : match.start()] == "-" else "") + match[0]
-        for match in _NUMBERS_IN_TEXT.finditer(rest)
-        if not _is_glued(rest[max(0, match.start() - 1) : match.start()])
+        ("-" if text[match.start() - 1 : match.start()] == "-" else "") + match[0]
+        for match in _NUMBERS_IN_TEXT.finditer(text)
+        if not _is_glued(text[max(0, match.start() - 1) : match.start()])
     )
     return tuple(dict.fromkeys(map(_number, dict.fromkeys(found))))
 
