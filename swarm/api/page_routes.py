@@ -1,4 +1,4 @@
-"""The status page at /: three files of this package, read once."""
+"""The status page at /: a few files of this package, read once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ TYPES: Mapping[str, str] = MappingProxyType(
     {
         "index.html": "text/html; charset=utf-8",
         "page.css": "text/css; charset=utf-8",
+        "decisions.js": "text/javascript; charset=utf-8",
         "page.js": "text/javascript; charset=utf-8",
         "icon.svg": "image/svg+xml",
     }

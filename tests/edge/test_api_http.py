@@ -298,7 +298,12 @@ async def test_the_page_runs_nothing_but_its_own_files() -> None:
         assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")
         assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
         assert page.headers["X-Content-Type-Options"] == "nosniff"
-        for name, kind in (("page.css", "text/css"), ("page.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
+        for name, kind in (
+            ("page.css", "text/css"),
+            ("page.js", "text/javascript"),
+            ("decisions.js", "text/javascript"),
+            ("icon.svg", "image/svg+xml"),
+        ):
             file = await session.get(f"/page/{name}")
             assert (file.status, file.content_type) == (200, kind)
         assert (await session.get("/page/..%2fserver.py")).status == 404

@@ -352,11 +352,13 @@ function listen() {
 
 async function readSwarm() {
   try {
-    const [view, recent] = await Promise.all([getJson("/v1/federation/peers"), getJson("/v1/federation/requests")]);
+    const paths = ["peers", "requests", "decisions"];
+    const [view, recent, votes] = await Promise.all(paths.map((path) => getJson(`/v1/federation/${path}`)));
     lastHeard = new Date();
     document.body.classList.remove("stale");
     find("unreachable").hidden = true;
     showSwarm(view, recent.requests);
+    showDecisions(votes.decisions.slice(0, SHOWN_DECISIONS));
   } catch {
     showUnreachable();
   }
