@@ -28,7 +28,8 @@ from tests.lab.streams import WatchedStream
 
 FAULTS = ("kill", "freeze", "cut")
 WORDS = {"kill": "kill -9 of all on a machine", "freeze": "SIGSTOP of all on a machine", "cut": "link down"}
-CLIENT, SERVERS = "none", ("0:6", "0:3", "3:6")
+WHOLE = "0:6"
+CLIENT, SERVERS = "none", (WHOLE, "0:3", "3:6")
 SHORTEST_TEXT = 100
 """Pieces; a request whose answer ends sooner is not used."""
 BACK_S = 120.0
@@ -90,10 +91,14 @@ class Site:
         return self.running[self.lan.hosts[0].name]
 
     def start(self) -> None:
-        for host in self.lan.hosts:
-            self.start_on(host)
+        """The servers first, one after another where the first has all blocks: importing takes all cores."""
+        for host in (*self.lan.hosts[1:], self.lan.hosts[0]):
+            daemon = self.start_on(host)
+            if self.blocks[1] == WHOLE:
+                daemon.wait_until_ready()
         for daemon in self.running.values():
-            daemon.wait_until_ready()
+            if not daemon.url:
+                daemon.wait_until_ready()
         self.wait_until_whole()
 
     def start_on(self, host: Host) -> RunningDaemon:

@@ -87,7 +87,8 @@ class Daemon:
 
     def _build_core(self) -> None:
         settings, clock = self._settings, self._clock
-        weights = build_weights(settings, self._identity.node, self._cache, self._folder, self._peers, clock)
+        node = self._identity.node
+        weights = build_weights(settings, node, self._cache, self._folder, self._peers, self._blame, clock)
         self._weights = weights
         place = EnginePlace(
             self._identity.node, self._address.host, str(self._folder.chain_identity_path), str(self._cache)
@@ -142,6 +143,9 @@ class Daemon:
 
     def _peers(self) -> tuple[PeerInfo, ...]:
         return self._membership.peers()
+
+    def _blame(self, node: NodeId) -> None:
+        self._votes.memory.reputation.checked(node, False)
 
     def status(self) -> NodeStatus:
         status = status_of(self._identity, self._engine.state, self._admission, self._answering)

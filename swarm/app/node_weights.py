@@ -55,12 +55,14 @@ def build_weights(
     cache: Path,
     folder: DataFolder,
     peers: Callable[[], tuple[PeerInfo, ...]],
+    blame: Callable[[NodeId], None],
     clock: Clock,
 ) -> NodeWeights:
+    """`blame` is told who sends false weights."""
     ours = settings.weights
     bytes_per_s = ours.rate_limit_mbit * 1e6 / 8
     link, memory = WeightsClient(), HashMemory(folder.path / HASHES, write_atomically)
     shelf = Shelf(memory, RateLimit(bytes_per_s, clock))
-    around = Surroundings(link, peers, clock, RateLimit(bytes_per_s, clock), Excluded(), ours.patience_s, node)
+    around = Surroundings(link, peers, clock, RateLimit(bytes_per_s, clock), Excluded(blame), ours.patience_s, node)
     store = WeightsStore(ours, cache, around, shelf, memory, write_atomically)
     return NodeWeights(link, shelf, store, ModelSearch(store, peers, cache, clock, joins=ours.fetch))

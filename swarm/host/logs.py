@@ -15,10 +15,12 @@ import math
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, TextIO, get_args
 
 from swarm.host.console import CLEAR_LINE
 from swarm.host.settings import LogFormat, LogLevel
+
+_LEVELS: dict[int, str] = {getattr(logging, level.upper()): level for level in get_args(LogLevel)}
 
 
 def set_up_logging(level: LogLevel = "info", format: LogFormat = "text", stream: TextIO | None = None) -> None:
@@ -44,7 +46,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).isoformat(timespec="milliseconds")
         pairs = "".join(f" {name}={_quoted(value)}" for name, value in _fields(record).items())
-        line = f"{self._prefix}{time} {record.levelname.lower()} {printable(record.getMessage())}{pairs}"
+        line = f"{self._prefix}{time} {_level(record)} {printable(record.getMessage())}{pairs}"
         return f"{line}\n{trace}" if (trace := _trace(self, record)) else line
 
 
@@ -54,7 +56,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
+            "level": _level(record),
             "logger": record.name,
             "message": record.getMessage(),
             "fields": {name: _plain(value) for name, value in _fields(record).items()},
@@ -65,6 +67,11 @@ class JsonFormatter(logging.Formatter):
 def printable(text: str, keep: str = "") -> str:
     """Escapes what could move a terminal's cursor or forge a second line: names and errors come from strangers too."""
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def _level(record: logging.LogRecord) -> str:
+    """Not `levelname`, which libraries rename for the whole process: hivemind's warnings are `WARN`."""
+    return _LEVELS.get(record.levelno) or record.levelname.lower()
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:

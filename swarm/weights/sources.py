@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from swarm.domain.ids import BootId, NodeId
@@ -45,14 +46,22 @@ class Source:
         self.received_bytes += count
 
 
+def nobody_hears(_node: NodeId) -> None:
+    """Where no record is kept of who is reliable."""
+
+
 @dataclass(slots=True)
 class Excluded:
     """Nodes that sent what their hashes do not promise; a restart of the node gives it another chance."""
 
+    tell: Callable[[NodeId], None] = nobody_hears
+    """Called at once, and once for each run of a node."""
     _boots: set[tuple[NodeId, BootId]] = field(default_factory=set)
 
     def add(self, peer: PeerInfo) -> None:
-        self._boots.add((peer.node, peer.boot))
+        if peer not in self:
+            self._boots.add((peer.node, peer.boot))
+            self.tell(peer.node)
 
     def __contains__(self, peer: PeerInfo) -> bool:
         return (peer.node, peer.boot) in self._boots

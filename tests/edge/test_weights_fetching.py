@@ -20,7 +20,7 @@ import pytest
 from swarm.api.server import ApiServer
 from swarm.api.settings import ApiSettings
 from swarm.domain.errors import BackendError, PeerError
-from swarm.domain.ids import BootId, NodeId
+from swarm.domain.ids import NodeId
 from swarm.domain.nodes import ModelInfo, PeerInfo, Progress
 from swarm.domain.weights import PIECE_BYTES, FileRange, WeightsOffer
 from swarm.host.files import write_atomically
@@ -93,6 +93,7 @@ class Site:
     stack: AsyncExitStack
     sources: list[OneSource] = field(default_factory=list)
     told: list[Progress] = field(default_factory=list)
+    blamed: list[NodeId] = field(default_factory=list)
 
     async def source(self, trouble: Before | None = None, rate: float = 0.0) -> OneSource:
         name = f"source{len(self.sources)}"
@@ -120,7 +121,7 @@ class Site:
             self.peers,
             clock or WallClock(),
             RateLimit(0, WallClock()),
-            Excluded(),
+            Excluded(self.blamed.append),
             chosen.patience_s,
             NodeId(name),
         )
@@ -220,7 +221,7 @@ async def test_a_corrupted_byte_is_found_its_sender_excluded_and_the_piece_taken
     asked = len(liar.shelf.sent)
     (record,) = [record for record in caplog.records if "false weights" in record.message]
     assert record.fields["node"] == "source0"  # type: ignore[attr-defined]
-    liar.info = replace(liar.info, boot=BootId("another run"))
+    assert site.blamed == ["source0"]
     assert asked <= 3  # The first piece is right, and two are on their way when the first lie is found.
 
 

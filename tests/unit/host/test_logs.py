@@ -73,6 +73,13 @@ def test_a_record_without_fields_is_fine() -> None:
     assert json.loads(JsonFormatter().format(made))["fields"] == {}
 
 
+def test_a_level_that_a_library_renamed_keeps_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = logging.LogRecord("hivemind", logging.WARNING, __file__, 1, "late", (), None)
+    monkeypatch.setattr(made, "levelname", "WARN")
+    assert TextFormatter().format(made).endswith("warning late")
+    assert json.loads(JsonFormatter().format(made))["level"] == "warning"
+
+
 def test_json_is_one_object_a_line() -> None:
     line = JsonFormatter().format(record("a\nb", node="abc", speed=float("nan"), ids=("a", 1), what=ValueError("no")))
     assert "\n" not in line
