@@ -11,13 +11,13 @@ from swarm.api.events import EventFeed
 from swarm.api.fields import Fields
 from swarm.api.json_replies import wire_reply
 from swarm.api.middleware import OWN_ID
-from swarm.api.openai_requests import sampling_of
 from swarm.api.recent_requests import RecentRequests
 from swarm.api.services import ApiServices
 from swarm.domain.errors import RequestError
-from swarm.domain.generation import GenerationRequest, Provenance, Sampling
+from swarm.domain.generation import GenerationRequest, Prompt, Provenance, Sampling
 from swarm.domain.ids import BootId, NodeId, RequestId
 from swarm.domain.nodes import Endpoint
+from swarm.domain.sampling_limits import refuse_bad_sampling
 from swarm.wire.codec import JSON_TYPE, MSGPACK_TYPE, PROTOCOL_VERSION, MalformedMessage, decode, to_plain
 from swarm.wire.federation_messages import (
     Goodbye,
@@ -115,16 +115,27 @@ def generation_request(asked: VoteRequest, id: str) -> GenerationRequest:
     if asked.protocol != PROTOCOL_VERSION:
         message = f"This node speaks protocol {PROTOCOL_VERSION}, not {asked.protocol}; run the same version on both."
         raise RequestError(message, param="protocol", code="protocol_mismatch")
-    texts = [asked.prompt] if isinstance(asked.prompt, str) else [message.content for message in asked.prompt]
-    if not texts:
-        raise RequestError("`prompt` must hold at least one message.", param="prompt")
     fields = Fields({"model": asked.model})
-    for text in texts:
+    for text in _texts(asked.prompt):
         fields.as_text(text, "prompt")
+    refuse_bad_sampling(asked.sampling)
     return GenerationRequest(
         id=RequestId(id),
         prompt=asked.prompt,
-        sampling=sampling_of(Fields(to_plain(asked.sampling), "sampling.")),
+        sampling=asked.sampling,
         model=fields.text("model") or None,
         alone=True,
+        response_format=asked.response_format,
+        tools=asked.tools,
+        tool_choice=asked.tool_choice,
+        parallel_tool_calls=asked.parallel_tool_calls,
+        template=asked.template,
     )
+
+
+def _texts(prompt: Prompt) -> tuple[str, ...]:
+    if not prompt:
+        raise RequestError("`prompt` must hold at least one message.", param="prompt")
+    if isinstance(prompt, tuple):
+        return tuple(message.content for message in prompt)
+    return (prompt,) if isinstance(prompt, str) else ()

@@ -11,7 +11,7 @@ BootId = NewType("BootId", str)
 RequestId = NewType("RequestId", str)
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 StrategyName = Literal["best_of_n", "weighted_vote", "first_valid", "mbr", "abstain", "route"]
 """`route` asks no vote: the whole request goes to the node that is expected to finish it first."""
 TrustMode = Literal["open", "local_double", "anchored"]

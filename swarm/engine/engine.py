@@ -294,7 +294,7 @@ class Engine:
             raise Unavailable("This node serves another model than the one that began the answer")
         number = str(next(self._numbers))
         answers = self._answers[number] = asyncio.Queue()
-        worker.send(Generate(number, request.prompt, request.sampling, resume.tokens if resume else ()))
+        worker.send(_command(number, request))
         finished = False
         try:
             while not finished:
@@ -309,16 +309,22 @@ class Engine:
     def _delta(self, answer: Answer) -> TextDelta:
         if isinstance(answer, GenerationFailed):
             raise _error(answer)
-        if answer.finish_reason is None:
-            return TextDelta(answer.text, answer.tokens, answer.logprob_sum, answer.token_ids)
-        return TextDelta(
+        piece = TextDelta(
             answer.text,
             answer.tokens,
             answer.logprob_sum,
             answer.token_ids,
-            answer.finish_reason,
-            Usage(answer.prompt_tokens, answer.completion_tokens),
-            self._provenance(answer),
+            token_logprobs=answer.token_logprobs,
+            tool_calls=answer.tool_calls,
+            reasoning=answer.reasoning,
+        )
+        if answer.finish_reason is None:
+            return piece
+        return replace(
+            piece,
+            finish_reason=answer.finish_reason,
+            usage=Usage(answer.prompt_tokens, answer.completion_tokens),
+            provenance=self._provenance(answer),
         )
 
     def _provenance(self, last: Generated) -> Provenance:
@@ -360,6 +366,21 @@ class Engine:
     def _fail_all(self) -> None:
         for number in (*self._answers, *self._scores):
             self._deliver(GenerationFailed(number, "backend", "The model worker died while it held the request"))
+
+
+def _command(number: str, request: GenerationRequest) -> Generate:
+    return Generate(
+        number,
+        request.prompt,
+        request.sampling,
+        request.resume.tokens if request.resume else (),
+        request.response_format,
+        request.tools,
+        request.tool_choice,
+        request.parallel_tool_calls,
+        request.echo,
+        request.template,
+    )
 
 
 def _error(failed: GenerationFailed) -> Exception:

@@ -31,9 +31,9 @@ def expected_form(request: GenerationRequest) -> AnswerForm:
 
 
 def _question(request: GenerationRequest) -> str:
-    if isinstance(request.prompt, str):
-        return request.prompt
-    return next((message.content for message in reversed(request.prompt) if message.role == "user"), "")
+    if isinstance(request.prompt, tuple):
+        return next((message.content for message in reversed(request.prompt) if message.role == "user"), "")
+    return request.prompt if isinstance(request.prompt, str) else ""
 
 
 def _options(question: str) -> dict[str, str]:

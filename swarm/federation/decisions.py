@@ -47,4 +47,4 @@ class DecisionLog:
 
 def _last_words(prompt: Prompt) -> str:
     """What was asked last, of a conversation."""
-    return prompt if isinstance(prompt, str) else prompt[-1].content
+    return prompt[-1].content if isinstance(prompt, tuple) else prompt if isinstance(prompt, str) else ""

@@ -68,7 +68,7 @@ class Sent:
         return now - self._failed.get(node, float("-inf")) < SAME_AGAIN_AFTER_S
 
     def rest_of(self, request: GenerationRequest) -> GenerationRequest:
-        return replace(request, resume=Resume(tuple(self._ids), self._digest))
+        return replace(request, resume=Resume(tuple(self._ids), self._digest), echo=False)
 
     def routes(
         self, request: GenerationRequest, status: NodeStatus, peers: tuple[PeerInfo, ...], now: float

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from swarm.domain.errors import BackendError, SwarmError
+from swarm.domain.errors import BackendError, RequestError, SwarmError
 from swarm.domain.generation import GenerationRequest, TextDelta
 from swarm.domain.nodes import ModelInfo, PeerInfo
 from swarm.federation.failures import common_failure
@@ -66,6 +66,8 @@ class Router:
 
     def _can_vote(self, request: GenerationRequest) -> bool:
         strategy = request.strategy or self._settings.strategy
+        if request.echo and request.strategy not in (None, "route"):
+            raise RequestError("`echo` cannot be put to a vote; leave the strategy or `echo` out.", param="echo")
         voters = self._federation.voters(request)
         if strategy == "route" or (request.strategy is None and vote_cannot_help(request, voters)):
             return False

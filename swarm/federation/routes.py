@@ -74,10 +74,11 @@ def expected_s(status: NodeStatus, tokens: int, usual_tokens_per_s: float) -> fl
 
 def vote_cannot_help(request: GenerationRequest, voters: Sequence[Voter]) -> bool:
     """Several answers are wanted, and a vote makes one of them; or all would say the same, as greedy decoding of one
-    model does; or the answer is so long that no two will agree, at several times the cost."""
+    model does; or the answer is so long that no two will agree, at several times the cost; or the prompt is to be
+    a part of it."""
     digests = {voter.status.model.digest for voter in voters if voter.status.model}
     same = request.sampling.temperature == 0 and len(digests) == 1
-    return request.one_of_several or same or (request.sampling.max_tokens or 0) >= LONG_TOKENS
+    return request.one_of_several or request.echo or same or (request.sampling.max_tokens or 0) >= LONG_TOKENS
 
 
 def _serves(status: NodeStatus, model: str | None) -> bool:

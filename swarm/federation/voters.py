@@ -10,6 +10,7 @@ from swarm.domain.generation import GenerationRequest, Prompt, TextScore
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Load, NodeStatus, PeerInfo
 from swarm.domain.seeds import derived_seed
+from swarm.domain.tokens import TokenPrompt
 from swarm.ports.text_source import TextSource
 
 LocalVotes = Callable[[GenerationRequest, int], Awaitable[tuple[PeerVote, ...]]]
@@ -64,6 +65,8 @@ def choose_voters(
     """This node first, if it can answer, then at most `fan_out` peers: those with the same model before the others."""
     wanted = request.model or (status.model.id if status.model else None)
     usable = [(peer, peer.status) for peer in peers if is_usable(peer) and peer.status and peer.node != status.node]
+    if isinstance(request.prompt, TokenPrompt):  # to another model its ids mean something else
+        usable = [(peer, theirs) for peer, theirs in usable if _model_digest(theirs) == _model_digest(status)]
     usable.sort(key=lambda pair: (_model_id(pair[1]) != wanted, pressure(pair[1].load), pair[0].round_trip_s or 0.0))
     local = [Voter(status, None, _request_for(request, status))] if status.can_answer else []
     return (*local, *(Voter(theirs, peer, _request_for(request, theirs)) for peer, theirs in usable[:fan_out]))
@@ -71,6 +74,10 @@ def choose_voters(
 
 def _model_id(status: NodeStatus) -> str | None:
     return status.model.id if status.model else None
+
+
+def _model_digest(status: NodeStatus) -> str | None:
+    return status.model.digest if status.model else None
 
 
 def _request_for(request: GenerationRequest, status: NodeStatus) -> GenerationRequest:

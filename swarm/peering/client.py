@@ -96,7 +96,17 @@ class FederationClient:
     async def request_vote(self, peer: PeerInfo, request: GenerationRequest, timeout_s: float) -> tuple[PeerVote, ...]:
         """A cancel closes the connection, which stops the peer's generation. Who voted, and how long it took, is
         what we know, not what the peer says."""
-        message = VoteRequest(request.id, request.prompt, request.sampling, request.model)
+        message = VoteRequest(
+            request.id,
+            request.prompt,
+            request.sampling,
+            request.model,
+            response_format=request.response_format,
+            tools=request.tools,
+            tool_choice=request.tool_choice,
+            parallel_tool_calls=request.parallel_tool_calls,
+            template=request.template,
+        )
         asked_at = self._clock.now()
         with self._calls.to(peer) as call:
             async with call.waiting():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import aiohttp
 
@@ -13,9 +12,9 @@ from swarm.domain.nodes import PeerInfo
 from swarm.peering.answer import AnswerReader
 from swarm.peering.calls import Call, Calls
 from swarm.peering.http import CONNECT_TIMEOUT_S, as_peer_errors, failure_of, read_reply, url_of
+from swarm.peering.request_body import request_body
 from swarm.peering.sse import SseParser
 from swarm.ports.clock import Clock
-from swarm.wire.codec import to_plain
 
 CHAT_PATH = "/v1/chat/completions"
 TEXT_PATH = "/v1/completions"
@@ -26,8 +25,6 @@ SILENCE_LIMIT_S = 15.0
 PROGRESS_LIMIT_S = 600.0
 """Comments alone keep a request no longer than this."""
 ANSWER_LIMIT_BYTES = 64 * 2**20
-CONTEXT_TOKENS = 2**20
-"""For a raw prompt without `max_tokens`, where OpenAI's default would be 16; the peer stops at its own context."""
 
 
 class PeerSource:
@@ -60,7 +57,7 @@ class PeerSource:
 
     async def _ask(self, request: GenerationRequest) -> aiohttp.ClientResponse:
         return await self._session.post(
-            url_of(self._peer.endpoint, TEXT_PATH if isinstance(request.prompt, str) else CHAT_PATH),
+            url_of(self._peer.endpoint, CHAT_PATH if isinstance(request.prompt, tuple) else TEXT_PATH),
             json=request_body(request),
             headers={"X-Swarm-Alone": "1", "X-Request-Id": request.id, "Accept": EVENT_STREAM_TYPE},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_LIMIT_S),
@@ -97,30 +94,3 @@ class _Budget:
             raise PeerError(f"{self._peer.endpoint} sent more than {ANSWER_LIMIT_BYTES} bytes for one answer.")
         if self._clock.now() - self._progress_at > PROGRESS_LIMIT_S:
             raise PeerError(f"{self._peer.endpoint} sent nothing but comments for {PROGRESS_LIMIT_S:g} s.")
-
-
-def request_body(request: GenerationRequest) -> dict[str, Any]:
-    """The request in OpenAI's words, for whichever of the two endpoints its prompt is meant for."""
-    sampling = request.sampling
-    max_tokens = sampling.max_tokens
-    if isinstance(request.prompt, str):
-        prompt: dict[str, Any] = {"prompt": request.prompt}
-        max_tokens = max_tokens or CONTEXT_TOKENS
-    else:
-        prompt = {"messages": [{"role": message.role, "content": message.content} for message in request.prompt]}
-    chosen = {
-        "model": request.model,
-        "max_tokens": max_tokens,
-        "stop": list(sampling.stop) or None,
-        "seed": sampling.seed,
-        "swarm": {"resume": to_plain(request.resume)} if request.resume else None,
-    }
-    return {
-        **prompt,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "stream": True,
-        "return_token_ids": True,
-        "stream_options": {"include_usage": True},
-        **{name: value for name, value in chosen.items() if value is not None},
-    }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from swarm.domain.federation import PeerVote
-from swarm.domain.generation import ChatMessage, Sampling, TextScore
+from swarm.domain.generation import Prompt, Sampling, TextScore
 from swarm.domain.nodes import NodeStatus, PeerInfo
+from swarm.domain.tools import ResponseFormat, TemplateOptions, ToolChoice, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,15 @@ class VoteRequest:
     """POST /v1/federation/vote: answer this by yourself, with as many candidates as you have instances."""
 
     id: str
-    prompt: tuple[ChatMessage, ...] | str
+    prompt: Prompt
     sampling: Sampling
     model: str | None = None
     protocol: int = 1
+    response_format: ResponseFormat = field(default_factory=ResponseFormat)
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    parallel_tool_calls: bool = True
+    template: TemplateOptions = field(default_factory=TemplateOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class ScoreRequest:
     """POST /v1/federation/score: how likely do you find each of these answers of others?"""
 
     id: str
-    prompt: tuple[ChatMessage, ...] | str
+    prompt: Prompt
     texts: tuple[str, ...]
     model: str | None = None
     protocol: int = 1

@@ -10,14 +10,16 @@ the request held is free.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgpack
 
-from swarm.domain.generation import ChatMessage, Sampling
+from swarm.domain.generation import Prompt, Sampling
 from swarm.domain.ids import FinishReason
 from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
+from swarm.domain.tokens import TokenLogprob
+from swarm.domain.tools import ResponseFormat, TemplateOptions, ToolCallDelta, ToolChoice, ToolSpec
 from swarm.domain.weights import FileRange
 from swarm.wire.codec import MalformedMessage, from_plain, to_plain
 
@@ -90,11 +92,19 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
+    """See `GenerationRequest`."""
+
     id: str
-    prompt: tuple[ChatMessage, ...] | str
+    prompt: Prompt
     sampling: Sampling
     resume: tuple[int, ...] = ()
     """Tokens of the answer that were made and sent before; it goes on behind them."""
+    response_format: ResponseFormat = field(default_factory=ResponseFormat)
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    parallel_tool_calls: bool = True
+    echo: bool = False
+    template: TemplateOptions = field(default_factory=TemplateOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ class Score:
     """How likely the model finds this text as an answer to the prompt; answered by `Scored` or `GenerationFailed`."""
 
     id: str
-    prompt: tuple[ChatMessage, ...] | str
+    prompt: Prompt
     text: str
 
 
@@ -239,6 +249,9 @@ class Generated:
     route: Literal["local", "chain"] = "local"
     servers: tuple[str, ...] = ()
     """The other nodes on the route, in order: their ids, or libp2p ids where they say none; last piece only."""
+    token_logprobs: tuple[TokenLogprob, ...] = ()
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

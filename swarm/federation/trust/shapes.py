@@ -53,7 +53,7 @@ class RecentShapes:
 
 
 def shape_of(request: GenerationRequest) -> RequestShape:
-    roles = None if isinstance(request.prompt, str) else tuple(message.role for message in request.prompt)
+    roles = tuple(message.role for message in request.prompt) if isinstance(request.prompt, tuple) else None
     return RequestShape(roles, replace(request.sampling, seed=None, stop=()), request.model)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import jinja2
 
-from swarm.domain.generation import ChatMessage
+from swarm.domain.generation import ChatMessage, Prompt
+from swarm.domain.tokens import TokenPrompt
 from swarm.worker.failures import PromptFailure
 
 FALLBACK_TEMPLATE = (
@@ -16,16 +17,22 @@ FALLBACK_TEMPLATE = (
 """ChatML, for a checkpoint that brings no chat template."""
 
 
-def token_ids(tokenizer: Any, prompt: tuple[ChatMessage, ...] | str, context_tokens: int) -> list[int]:
+def token_ids(tokenizer: Any, prompt: Prompt, context_tokens: int) -> list[int]:
     """Raises `PromptFailure` where the template refuses the messages or the prompt fills the context."""
-    ids = list(tokenizer.encode(prompt)) if isinstance(prompt, str) else _conversation(tokenizer, prompt)
+    match prompt:
+        case str():
+            ids = list(tokenizer.encode(prompt))
+        case TokenPrompt():
+            ids = list(prompt.ids)
+        case _:
+            ids = _conversation(tokenizer, prompt)
     if not ids:
         raise PromptFailure("The prompt is empty; send at least one character", param="prompt")
     if len(ids) >= context_tokens:
         raise PromptFailure(
             f"This model's maximum context length is {context_tokens} tokens. However, your prompt has {len(ids)} "
             "tokens. Please reduce the length of the prompt.",
-            param="prompt" if isinstance(prompt, str) else "messages",
+            param="messages" if isinstance(prompt, tuple) else "prompt",
             code="context_length_exceeded",
         )
     return ids

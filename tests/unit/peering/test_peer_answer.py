@@ -16,7 +16,7 @@ from swarm.domain.ids import BootId, NodeId, RequestId
 from swarm.domain.nodes import Endpoint, PeerInfo
 from swarm.peering.answer import END, AnswerReader
 from swarm.peering.http import Reply, failure_of
-from swarm.peering.peer_source import CONTEXT_TOKENS, request_body
+from swarm.peering.request_body import CONTEXT_TOKENS, request_body
 from tests.fakes.made_up_lan import node_status
 
 AT = Endpoint("10.0.0.2", 17615)
