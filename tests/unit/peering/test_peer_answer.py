@@ -75,7 +75,7 @@ def test_nothing_is_read_after_the_end() -> None:
         "[]",
         "{",
         '{"choices": 7}',
-        '{"choices": [{"finish_reason": "tool_calls"}]}',
+        '{"choices": [{"finish_reason": "boredom"}]}',
         '{"error": {"message": "out of memory", "code": null}}',
         chunk(finish="stop", swarm={"route": "by carrier pigeon"}),
         '{"usage": {"prompt_tokens": NaN}}',

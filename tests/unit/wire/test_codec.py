@@ -10,9 +10,11 @@ from swarm.domain.federation import PeerVote
 from swarm.domain.generation import ChatMessage, Sampling
 from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import BlockSpan, Load, ModelInfo, NodeStatus, Progress
+from swarm.domain.tokens import TokenLogprob, TokenPrompt, TopLogprob
+from swarm.domain.tools import MadeToolCall, ToolChoice, ToolSpec
 from swarm.wire.codec import JSON_TYPE, MSGPACK_TYPE, MalformedMessage, decode, encode, from_json, unpack
 from swarm.wire.federation_messages import VoteReply, VoteRequest
-from swarm.wire.worker_messages import HEADER, Generate, LoadModel, from_body, to_frame
+from swarm.wire.worker_messages import HEADER, Generate, Generated, LoadModel, from_body, to_frame
 
 STATUS = NodeStatus(
     NodeId("n1"),
@@ -31,6 +33,12 @@ STATUS = NodeStatus(
 )
 
 
+TOP = TopLogprob("a", (97,), -0.5)
+CALLED = (
+    ChatMessage("user", "What time is it?"),
+    ChatMessage("assistant", "", (MadeToolCall("c1", "now", "{}"),)),
+    ChatMessage("tool", "12:00", tool_call_id="c1"),
+)
 SHAPELESS = (
     *(b"", b"{", b"[]", b'{"start": "x", "end": 1}', b'{"start": 0}', b"[" * 100_000),
     *(b'{"start": 5, "end": 3}', b'{"start": -1, "end": 3}', b'{"start": 0, "end": 9999999999999999999}'),
@@ -43,7 +51,7 @@ def test_a_status_survives_the_wire(content_type: str) -> None:
 
 
 def test_a_vote_survives_the_wire_with_a_conversation_and_with_text() -> None:
-    for prompt in ((ChatMessage("user", "2 + 2?"),), "2 + 2 ="):
+    for prompt in ((ChatMessage("user", "2 + 2?"),), "2 + 2 =", TokenPrompt((1, 2)), CALLED):
         asked = VoteRequest("r1", prompt, Sampling(seed=3, stop=("a", "b")))
         assert decode(VoteRequest, encode(asked, MSGPACK_TYPE), MSGPACK_TYPE) == asked
     vote = PeerVote(NodeId("n"), "4", "stop", 1, -0.5, "demo", "d1", 0.1)
@@ -77,6 +85,10 @@ def test_a_command_to_the_worker_survives_its_frame() -> None:
     for command in (
         LoadModel("/m", "m", "auto", "auto", 1, 0, None, 0, "id", "n1"),
         Generate("1", (ChatMessage("user", "hi"),), Sampling(temperature=0)),
+        Generate("1", "once", Sampling(logprobs=3, logit_bias=((5, -100.0),), stop_token_ids=(2,)), (1, 2), echo=True),
+        Generate("1", TokenPrompt((1, 2)), Sampling()),
+        Generate("1", CALLED, Sampling(), tools=(ToolSpec("now"),), tool_choice=ToolChoice("named", "now")),
+        Generated("1", "a", 1, -0.5, (7,), token_logprobs=(TokenLogprob("a", (97,), -0.5, (TOP,)),)),
     ):
         frame = to_frame(command)
         assert HEADER.unpack(frame[: HEADER.size])[0] == len(frame) - HEADER.size
