@@ -87,7 +87,7 @@ class OpenAiRoutes:
             id=id,
             created=int(self._services.clock.wall()),
             model=ask.model or (served.id if served else ""),
-            fingerprint=f"fp_{served.digest[:12]}" if served else None,
+            fingerprint=f"fp_{served.digest}" if served else None,
             choices_per_prompt=ask.choices_per_prompt,
         )
 

@@ -11,7 +11,7 @@ import click
 
 import swarm
 from swarm.cli.grouped_help import GroupedOption
-from swarm.domain.ids import StrategyName
+from swarm.domain.ids import Quantization, StrategyName
 from swarm.engine.settings import EngineSettings
 from swarm.host.settings import LogFormat, LogLevel
 
@@ -26,6 +26,7 @@ _model, _federation, _network, _files = (
     partial(_option, group=group) for group in ("Model", "Federation", "Network", "Files and logs")
 )
 _engine_words = get_args(get_type_hints(EngineSettings)["engine"])
+_bits = get_args(Quantization)
 
 _OPTIONS: tuple[Decorator, ...] = (
     _model("--auto", is_flag=True, help="Start, and choose by the hardware whatever is not set. What is set, stays."),
@@ -35,6 +36,7 @@ _OPTIONS: tuple[Decorator, ...] = (
     _model("--no-share-weights", is_flag=True, flag_value=False, help="Hand no weights on to other machines."),
     _model("--no-fetch-weights", is_flag=True, flag_value=False, help="Take no weights from other machines."),
     _model("--memory", metavar="SIZE|PERCENT", help="What the model may take of the memory: 2GiB, 50%."),
+    _model("--quantization", type=click.Choice(_bits), help="Weights in fewer bits: less memory, less exact."),
     _federation("--federation", is_flag=True, flag_value=True, help="Ask the peers too, and decide among the answers."),
     _federation("--strategy", type=click.Choice(get_args(StrategyName)), help="How it is decided."),
     _network("--host", metavar="ADDRESS", help="IP address to listen on; by default the private LAN address."),

@@ -13,6 +13,7 @@ SETTING_OF_FLAG: Mapping[str, str] = MappingProxyType(
         "--no-share-weights": "weights.share",
         "--no-fetch-weights": "weights.fetch",
         "--memory": "engine.memory_limit",
+        "--quantization": "engine.quantization",
         "--federation": "federation.enabled",
         "--strategy": "federation.strategy",
         "--host": "api.host",

@@ -23,3 +23,5 @@ NodeState = Literal["starting", "loading", "ready", "waiting", "failed"]
 Standing = Literal["candidate", "alive", "suspect"]
 """`candidate`: heard of, not yet heard from. `suspect`: silent; gets no new work."""
 NewsKind = Literal["joined", "lost"]
+Quantization = Literal["none", "int8", "int4"]
+"""Of the weights of decoder layers in memory."""

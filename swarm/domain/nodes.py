@@ -50,6 +50,11 @@ class ModelInfo:
     created: int = 0
     """Unix time in s of the checkpoint; constant for a checkpoint, as clients expect of /v1/models."""
 
+    @property
+    def weights_digest(self) -> str:
+        """Of the weights as stored: the same whether a node holds them in fewer bits (`<digest>-int8`) or not."""
+        return self.digest.partition("-")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:

@@ -192,6 +192,7 @@ class Engine:
             node=self._place.node,
             repair_s=settings.repair_s,
             digest=self._choice.digest,
+            quantization=settings.quantization,
             hub_cache=self._place.hub_cache,
             memory_limit=settings.memory_limit,
         )

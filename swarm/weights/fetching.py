@@ -106,7 +106,7 @@ class Fetching:
 
     def _is_stranger(self, peer: PeerInfo) -> bool:
         model = peer.status.model if peer.status else None
-        return model is None or model.digest != self._model.offer.model_digest
+        return model is None or model.weights_digest != self._model.offer.model_digest
 
     async def _note(self) -> None:
         while True:

@@ -87,7 +87,9 @@ def hash_folder(folder: Path, model: ModelInfo, memory: HashMemory, tell: Callab
         digest = digest_of(pieces)
         files[digest] = HashedFile(path, pieces, changed_ns)
         offered.append(OfferedFile(path.name, pieces.size, digest))
-    return HashedFolder(WeightsOffer(model.id, model.digest, _revision_of(folder, offered), tuple(offered)), files)
+    return HashedFolder(
+        WeightsOffer(model.id, model.weights_digest, _revision_of(folder, offered), tuple(offered)), files
+    )
 
 
 def _revision_of(folder: Path, files: list[OfferedFile]) -> str:

@@ -149,7 +149,7 @@ class WeightsStore:
             return None
 
     def _choose(self, offers: dict[NodeId, WeightsOffer], peers: Sequence[PeerInfo], model_id: str) -> WeightsOffer:
-        served = [peer.status.model.digest for peer in peers if peer.status and peer.status.model]
+        served = [peer.status.model.weights_digest for peer in peers if peer.status and peer.status.model]
         choice = choose_offer(offers, served)
         if choice.others:
             fields = {"model": model_id, "taken": choice.offer.model_digest, "others": list(choice.others)}

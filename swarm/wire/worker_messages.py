@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgpack
 
 from swarm.domain.generation import Prompt, Sampling
-from swarm.domain.ids import FinishReason
+from swarm.domain.ids import FinishReason, Quantization
 from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
 from swarm.domain.tokens import TokenLogprob
 from swarm.domain.tools import ResponseFormat, TemplateOptions, ToolCallDelta, ToolChoice, ToolSpec
@@ -59,6 +59,8 @@ class LoadModel:
     """Where the hub's files are kept; empty: huggingface_hub's own choice."""
     memory_limit: str = ""
     """What the model may take of this machine's memory, as in the settings."""
+    quantization: Quantization = "none"
+    """Of the decoder layers in memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import os
 import psutil
 import torch
 
+from swarm.domain.ids import Quantization
 from swarm.wire.worker_messages import Hardware
 
 TINY_LAYER_BYTES = 8 * 2**20
@@ -30,12 +31,18 @@ def total_memory(device: str) -> int:
     return int(psutil.virtual_memory().total)
 
 
-def choose_dtype(device: str, stored: torch.dtype, stored_bytes: int, free_bytes: int) -> torch.dtype:
-    """As stored on a GPU. On a CPU float32, the fastest and most exact there, where half of memory holds it."""
+def choose_dtype(
+    device: str, stored: torch.dtype, float32_bytes: int, free_bytes: int, quantization: Quantization = "none"
+) -> torch.dtype:
+    """As stored on a GPU. On a CPU float32, the fastest and most exact there, where half of memory holds it.
+
+    `float32_bytes`: of the whole model with all that is not quantised in float32. Around weights of 4 bits bfloat16
+    everywhere: torch's kernels are made for it."""
+    if quantization == "int4":
+        return torch.bfloat16
     if device != "cpu":
-        return stored if stored != torch.float32 or device == "mps" else torch.float32
-    as_float32 = stored_bytes * 4 // max(1, torch.empty((), dtype=stored).element_size())
-    return torch.float32 if as_float32 <= free_bytes // 2 else torch.bfloat16
+        return stored
+    return torch.float32 if float32_bytes <= free_bytes // 2 else torch.bfloat16
 
 
 def set_threads(asked: int, layer_bytes: int) -> None:

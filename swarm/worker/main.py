@@ -68,6 +68,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for name in ("torchao", "torch.utils._pytree"):  # at import: of kernels for hardware that is not here
+        logging.getLogger(name).setLevel(logging.ERROR)
     from swarm.worker.service import Service  # torch: two seconds that the first line of main must not wait for
 
     with Service(channel.send) as service:

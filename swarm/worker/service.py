@@ -101,7 +101,7 @@ class Service:
             checkpoint = open_checkpoint(
                 command.path, command.model_id, command.digest, self._missing.get, command.hub_cache
             )
-            self._load_checkpoint(command, checkpoint)
+            self._load_checkpoint(command, checkpoint.quantised(command.quantization))
         except LoadFailure as error:
             self._send(LoadFailed(str(error), error.permanent))
         except Exception as error:
@@ -113,17 +113,15 @@ class Service:
         free = within_limit(command.memory_limit, hardware.device_memory_bytes, device.total_memory(hardware.device))
         # A limit makes a node hold fewer blocks, not less exact ones than are stored.
         roomy = free if stored.itemsize < torch.float32.itemsize else hardware.device_memory_bytes
-        dtype = device.choose_dtype(hardware.device, stored, sum(checkpoint.bytes_of.values()), roomy)
-        growth = dtype.itemsize / stored.itemsize
-        sizes = Sizes(
-            checkpoint.info.layers,
-            int(checkpoint.layer_bytes() * growth),
-            int(checkpoint.ends_bytes() * growth),
-            free,
-        )
+        in_float32, kind = checkpoint.total_bytes(torch.float32), checkpoint.quantization
+        dtype = device.choose_dtype(hardware.device, stored, in_float32, roomy, kind)
+        layers = checkpoint.info.layers
+        sizes = Sizes(layers, checkpoint.layer_bytes(dtype), checkpoint.ends_bytes(dtype), free)
         self._block_bytes = sizes.layer_bytes
         device.set_threads(command.threads, sizes.layer_bytes)
         asked = plan_load(command.blocks, command.engine, sizes)
+        if checkpoint.makeup:
+            asked = replace(asked, why=f"{checkpoint.makeup.in_words(kind)} {asked.why}")
         plan = self._placed(command, checkpoint, asked)
         self._send(Loading(f"reading the weights of {command.model_id}", 0.3))
         model = load_model(checkpoint, plan.load, hardware.device, dtype)

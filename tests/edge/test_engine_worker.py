@@ -193,3 +193,11 @@ async def test_a_damaged_libp2p_key_is_set_aside(tmp_path: Path) -> None:
         await wait_until(lambda: engine.state.complete)
         assert engine.state.blocks == BlockSpan(0, 6)
     assert (tmp_path / "one.key.corrupt").read_bytes() == b"nonsense"
+
+
+async def test_a_quantised_model_answers_and_goes_by_another_digest(tmp_path: Path) -> None:
+    async with running(tmp_path, "one", blocks="none", quantization="int8") as engine:
+        await wait_until(lambda: engine.state.state == "ready")
+        assert text(await answer(engine, request())).endswith("The answer is 35.")
+        assert engine.state.model is not None
+        assert engine.state.model.digest == f"{engine.state.model.weights_digest}-int8"

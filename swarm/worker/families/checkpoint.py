@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from safetensors import SafetensorError, safe_open
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
+from swarm.domain.ids import Quantization
 from swarm.domain.nodes import ModelInfo
 from swarm.domain.weights import FileRange
 from swarm.worker.failures import LoadFailure
+from swarm.worker.families.quantization import LayerMakeup, makeup_of
 from swarm.worker.families.tensor_names import HEAD, layer_of, text_names
 from swarm.worker.families.tensor_places import ranges_of, read_header
 
@@ -44,16 +46,36 @@ class Checkpoint:
     """Weight file of each of them."""
     bytes_of: dict[str, int]
     """Size of each of them as stored."""
+    quantization: Quantization = "none"
+    """Of its layers in memory."""
+    makeup: LayerMakeup | None = None
+    """Of these layers, where they are quantised."""
     fetch: Fetch | None = None
     """Of a checkpoint that is fetched as it is read; its files have holes until then."""
 
-    def layer_bytes(self) -> int:
-        """Mean size of a decoder layer as stored."""
-        return sum(size for name, size in self.bytes_of.items() if layer_of(name) is not None) // self.info.layers
+    def quantised(self, kind: Quantization) -> Checkpoint:
+        """The same, to be held in fewer bits: by its digest another model, so that no route mixes the two.
 
-    def ends_bytes(self) -> int:
-        """Size of what stands around the layers: embedding, last norm, head."""
-        return sum(size for name, size in self.bytes_of.items() if layer_of(name) is None)
+        Raises `LoadFailure` where its layers cannot be."""
+        if kind == "none":
+            return self
+        info = replace(self.info, digest=f"{self.info.digest}-{kind}")
+        return replace(self, quantization=kind, makeup=makeup_of(self.config), info=info)
+
+    def layer_bytes(self, dtype: torch.dtype) -> int:
+        """Mean size of a decoder layer in memory, where what is not quantised has this format."""
+        if self.makeup:
+            return self.makeup.layer_bytes(self.quantization, dtype)
+        stored = sum(size for name, size in self.bytes_of.items() if layer_of(name) is not None)
+        return stored * dtype.itemsize // (self.stored_dtype().itemsize * self.info.layers)
+
+    def ends_bytes(self, dtype: torch.dtype) -> int:
+        """Size in memory of what stands around the layers: embedding, last norm, head."""
+        stored = sum(size for name, size in self.bytes_of.items() if layer_of(name) is None)
+        return stored * dtype.itemsize // self.stored_dtype().itemsize
+
+    def total_bytes(self, dtype: torch.dtype) -> int:
+        return self.info.layers * self.layer_bytes(dtype) + self.ends_bytes(dtype)
 
     def stored_dtype(self) -> torch.dtype:
         named = getattr(self.config, "dtype", None) or getattr(self.config, "torch_dtype", None)
@@ -106,7 +128,7 @@ def open_checkpoint(
     info = ModelInfo(model_id, digest or _digest(folder, files), layers, context, created)
     text_files = {name: file_of[name] for name in name_of}
     text_bytes = {name: bytes_of[name] for name in name_of}
-    return Checkpoint(folder, config, info, name_of, text_files, text_bytes, fetch if digest else None)
+    return Checkpoint(folder, config, info, name_of, text_files, text_bytes, fetch=fetch if digest else None)
 
 
 def _refuse(config: Any, stored_as: Any, model_id: str) -> None:

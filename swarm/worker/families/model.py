@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from swarm.worker.families.checkpoint import Checkpoint
 from swarm.worker.families.comparison import compare_with_family
 from swarm.worker.families.layout import Layout, RemoteLayer, base_of, layers_path, layout_of, with_layers
 from swarm.worker.families.plain import PlainSequence
+from swarm.worker.families.quantization import quantizer
 from swarm.worker.families.support import CannotBeCut, refusal, why_not_cut
 
 
@@ -70,7 +72,7 @@ def load_model(checkpoint: Checkpoint, span: BlockSpan | None, device: str, dtyp
     reason = why_not_cut(checkpoint.config)
     if reason and not whole:
         raise LoadFailure(refusal(checkpoint.config, reason))
-    causal = _causal(checkpoint, None if whole else frozenset(layers), dtype).to(device).eval()
+    causal = _causal(checkpoint, None if whole else frozenset(layers), device, dtype).to(device).eval()
     layout, blocks = None, None
     try:
         if reason:
@@ -80,7 +82,8 @@ def load_model(checkpoint: Checkpoint, span: BlockSpan | None, device: str, dtyp
     except CannotBeCut as error:
         reason, layout = refusal(checkpoint.config, str(error)), None
         if not whole:
-            raise LoadFailure(reason) from error
+            hint = "" if checkpoint.quantization == "none" else ", or start without --quantization"
+            raise LoadFailure(f"{reason}{hint}") from error
         _try_whole(checkpoint, causal)
     if layout is not None and not whole:
         # The blocks alone hold the layers, so that their memory is free when they are exchanged for others.
@@ -101,14 +104,15 @@ def load_blocks(model: LoadedModel, span: BlockSpan, held: Mapping[int, nn.Modul
     read: dict[int, nn.Module] = {}
     if lacking:
         ends = next(model.causal.parameters())
-        causal = _causal(model.checkpoint, frozenset(lacking), ends.dtype).to(ends.device).eval()
+        causal = _causal(model.checkpoint, frozenset(lacking), ends.device.type, ends.dtype).to(ends.device).eval()
         read = dict(zip(lacking, causal.get_submodule(".".join(model.layout.path)), strict=True))
     layers = {index: held[index] if index in held else read[index] for index in wanted}
     return Blocks(base_of(model.causal, model.layout.path), model.causal.config, layers)
 
 
 def _try_whole(checkpoint: Checkpoint, causal: Any) -> None:
-    """Raises `LoadFailure` where the family's own forward does not hand out what it keeps between tokens."""
+    """Raises `LoadFailure` where the family's own forward does not hand out what it keeps between tokens, or calls its
+    matrices as quantised ones cannot be."""
     try:
         sequence = PlainSequence(causal)
         for _ in range(2):
@@ -118,16 +122,27 @@ def _try_whole(checkpoint: Checkpoint, causal: Any) -> None:
             f"Models of the type {checkpoint.config.model_type} keep what they know of a text inside themselves, "
             "so that they answer one text at a time only; name another model"
         ) from error
+    except NotImplementedError as error:
+        raise LoadFailure(
+            f"Models of the type {checkpoint.config.model_type} do not run with quantised weights; "
+            "start without --quantization"
+        ) from error
 
 
-def _causal(checkpoint: Checkpoint, only: frozenset[int] | None, dtype: torch.dtype) -> Any:
+def _causal(checkpoint: Checkpoint, only: frozenset[int] | None, device: str, dtype: torch.dtype) -> Any:
     """The family's causal model with its weights; with the layers `only` where that is set."""
     family = MODEL_FOR_CAUSAL_LM_MAPPING[type(checkpoint.config)]
     built = family if only is None else _with_layers_only(family, only)
     try:
         with checkpoint.slices(range(checkpoint.info.layers) if only is None else only) as slices:
             causal, found = built.from_pretrained(
-                None, config=checkpoint.config, state_dict=slices, dtype=dtype, output_loading_info=True
+                None,
+                # It is written to: with what was quantised, and how attention is computed.
+                config=copy.deepcopy(checkpoint.config),
+                state_dict=slices,
+                dtype=dtype,
+                output_loading_info=True,
+                **_quantised(checkpoint, device, dtype),
             )
     except (RuntimeError, ValueError, OSError) as error:
         raise LoadFailure(f"The weights of {checkpoint.info.id} do not load: {error}") from error
@@ -135,6 +150,14 @@ def _causal(checkpoint: Checkpoint, only: frozenset[int] | None, dtype: torch.dt
         # transformers would go on with random numbers in their place.
         raise LoadFailure(f"The checkpoint of {checkpoint.info.id} lacks {len(lacking)} tensors, such as {lacking[0]}")
     return causal
+
+
+def _quantised(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> dict[str, Any]:
+    if checkpoint.quantization == "none":
+        return {}
+    by = quantizer(checkpoint.config, checkpoint.quantization, device, dtype)
+    # A GPU's kernels want the weights packed there, not on the processor.
+    return {"quantization_config": by} | ({} if device == "cpu" else {"device_map": {"": device}})
 
 
 def _blocks(causal: Any, layout: Layout, layers: range) -> Blocks:

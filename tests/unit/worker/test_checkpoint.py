@@ -69,7 +69,9 @@ def test_only_what_is_needed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "safe_open", Counting)
     load_model(checkpoint, BlockSpan(1, 2), "cpu", torch.float32)
     assert {layer_of(name) for name in read} == {1, None}
-    needed = checkpoint.ends_bytes() + sum(size for name, size in checkpoint.bytes_of.items() if layer_of(name) == 1)
+    needed = checkpoint.ends_bytes(checkpoint.stored_dtype()) + sum(
+        size for name, size in checkpoint.bytes_of.items() if layer_of(name) == 1
+    )
     assert sum(checkpoint.bytes_of[name] for name in read) == needed < sum(checkpoint.bytes_of.values()) / 2
     assert len(opened) < len(list(tmp_path.glob("*.safetensors")))
 
