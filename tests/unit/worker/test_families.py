@@ -39,6 +39,12 @@ def load(folder: Path, start: int, end: int) -> LoadedModel:
     return load_model(open_checkpoint(str(folder), "tiny"), BlockSpan(start, end), "cpu", torch.float32)
 
 
+def test_the_page_about_models_names_every_family() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
+    assert f"\n{len(CUT)} families" in page
+    assert not {family for family in {**CUT, **WHOLE} if f"`{family}`" not in page}
+
+
 @pytest.mark.parametrize("family", WHOLE)
 def test_what_cannot_be_cut_is_refused_with_the_reason_and_answers_whole(family: str, tmp_path: Path) -> None:
     plain = write_checkpoint(tmp_path, family, WHOLE[family])
