@@ -11,7 +11,9 @@ DEMO_FOLDER = Path(__file__).parents[2] / "swarm" / "demo_model"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
-def make_llama(folder: Path, *, layers: int, hidden: int, heads: int = 8, context_tokens: int = 2048) -> Path:
+def make_llama(
+    folder: Path, *, layers: int, hidden: int, heads: int = 8, context_tokens: int = 2048, max_shard_size: str = "5GB"
+) -> Path:
     """A Llama of random weights with the demo model's tokenizer; the same weights for the same sizes."""
     import torch
     from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
@@ -31,7 +33,7 @@ def make_llama(folder: Path, *, layers: int, hidden: int, heads: int = 8, contex
         pad_token_id=demo.pad_token_id,
         tie_word_embeddings=True,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalLM(config).save_pretrained(folder, max_shard_size=max_shard_size)
     _copy(TOKENIZER_FILES, folder)
     return folder
 
