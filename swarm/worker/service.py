@@ -15,6 +15,7 @@ import torch
 
 from swarm.domain.memory import within_limit
 from swarm.domain.nodes import BlockSpan, Coverage
+from swarm.domain.tokens import TokenPrompt
 from swarm.wire.worker_messages import (
     ChainChanged,
     ChainOpened,
@@ -284,7 +285,7 @@ class Service:
 
     def _answer(self, model: LoadedModel, command: Generate, cancelled: threading.Event) -> None:
         try:
-            _check_resume(command.resume, model)
+            _check_ids(command, model)
             pieces = generate(
                 command,
                 model.tokenizer,
@@ -316,11 +317,19 @@ def _alone(plan: LoadPlan, command: LoadModel, not_cut: str) -> LoadPlan:
     return replace(plan, serve=None, why=f"The whole model answers here and nobody else can use it. {not_cut}")
 
 
-def _check_resume(tokens: Sequence[int], model: LoadedModel) -> None:
-    """Raises `PromptFailure`: another node named them."""
+def _check_ids(command: Generate, model: LoadedModel) -> None:
+    """Raises `PromptFailure` for token ids that the model does not have."""
     known = model.causal.get_input_embeddings().weight.shape[0]
-    if any(not 0 <= token < known for token in tokens):
-        raise PromptFailure(f"Token ids of an answer to resume must be from 0 to {known - 1}", param="swarm.resume")
+    prompt = command.prompt.ids if isinstance(command.prompt, TokenPrompt) else ()
+    biased = tuple(token for token, _ in command.sampling.logit_bias)
+    for param, tokens in (
+        ("swarm.resume", command.resume),
+        ("prompt", prompt),
+        ("logit_bias", biased),
+        ("stop_token_ids", command.sampling.stop_token_ids),
+    ):
+        if any(not 0 <= token < known for token in tokens):
+            raise PromptFailure(f"Token ids in `{param}` must be from 0 to {known - 1}", param=param)
 
 
 def _failure(request: str, error: Exception) -> GenerationFailed:

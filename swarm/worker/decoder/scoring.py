@@ -11,13 +11,11 @@ import torch
 from swarm.wire.worker_messages import Score, Scored
 from swarm.worker.decoder.generate import PROMPT_PIECE_TOKENS
 from swarm.worker.decoder.prompts import token_ids
-from swarm.worker.decoder.steppers import Stepper
+from swarm.worker.decoder.steppers import LOGITS_AT_ONCE, Stepper
 from swarm.worker.failures import Cancelled, PromptFailure
 
 MOST_TOKENS = 1024
 """Of a text that are looked at, from its start: scoring is a favour, and its cost must be bounded."""
-PIECE_TOKENS = 64
-"""Logits of so many positions are held at once: 40 MB for a vocabulary of 150,000."""
 
 
 def score(
@@ -39,9 +37,9 @@ def score(
         for start in range(0, known, PROMPT_PIECE_TOKENS):
             _raise_if(cancelled)
             stepper.step(ids[start : min(start + PROMPT_PIECE_TOKENS, known)])
-        for start in range(known, len(ids) - 1, PIECE_TOKENS):
+        for start in range(known, len(ids) - 1, LOGITS_AT_ONCE):
             _raise_if(cancelled)
-            end = min(start + PIECE_TOKENS, len(ids) - 1)
+            end = min(start + LOGITS_AT_ONCE, len(ids) - 1)
             total += _logprob(stepper.step_all(ids[start:end]), ids[start + 1 : end + 1])
     count = len(ids) - len(prompt)
     return Scored(command.id, min(0.0, total / count), count)

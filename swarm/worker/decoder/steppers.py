@@ -20,6 +20,9 @@ from swarm.worker.families.plain import PlainSequence
 if TYPE_CHECKING:
     from swarm.worker.chain.session import ChainSession
 
+LOGITS_AT_ONCE = 64
+"""Positions whose logits a caller of `step_all` holds at once: 40 MB for a vocabulary of 150,000."""
+
 
 class Stepper(Protocol):
     """One sequence in one model; a context manager that frees what the sequence held."""

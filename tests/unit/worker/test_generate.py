@@ -24,6 +24,9 @@ class Bytes:
     def decode(self, ids: Sequence[int], **_: Any) -> str:
         return bytes(ids).decode(errors="replace")
 
+    def convert_ids_to_tokens(self, token: int) -> str:
+        return f"<0x{token:02X}>"
+
 
 class Script:
     """A stepper that says `text`, then ends."""
