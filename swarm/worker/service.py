@@ -127,6 +127,8 @@ class Service:
         self._send(Loading(f"reading the weights of {command.model_id}", 0.3))
         model = load_model(checkpoint, plan.load, hardware.device, dtype)
         self._steppers, self._model = Steppers(self._compute, model), model
+        if not model.tokenizer.chat_template:
+            logger.warning("%s has no chat template; conversations are put to it as ChatML", command.model_id)
         if model.not_cut:
             plan = _alone(plan, command, model.not_cut)
         joins = command.chain_host and (plan.serve or not self._model.whole or command.engine == "chain")

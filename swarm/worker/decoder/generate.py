@@ -35,7 +35,8 @@ def generate(
     `open_stepper` is given the greatest length of the sequence. An answer that is resumed is read like a part of the
     prompt, its draws count as drawn, and its tokens for the penalties.
     Raises `PromptFailure`, `BlocksMissing`, `Cancelled`."""
-    prompt = token_ids(tokenizer, command.prompt, context_tokens)
+    tools = () if command.tool_choice.mode == "none" else command.tools
+    prompt = token_ids(tokenizer, command.prompt, context_tokens, tools, command.template)
     sampling = command.sampling
     room = context_tokens - len(prompt)
     limit = room if sampling.max_tokens is None else min(room, sampling.max_tokens)

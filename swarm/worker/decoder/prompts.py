@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import jinja2
 
 from swarm.domain.generation import ChatMessage, Prompt
 from swarm.domain.tokens import TokenPrompt
+from swarm.domain.tools import MadeToolCall, TemplateOptions, ToolSpec
 from swarm.worker.failures import PromptFailure
 
 FALLBACK_TEMPLATE = (
@@ -15,17 +16,23 @@ FALLBACK_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """ChatML, for a checkpoint that brings no chat template."""
+RESERVED = frozenset(
+    {"conversation", "messages", "tools", "documents", "chat_template", "tokenize", "add_generation_prompt"}
+    | {"continue_final_message", "padding", "truncation", "max_length", "return_tensors", "return_dict"}
+    | {"return_assistant_tokens_mask", "tokenizer_kwargs"}
+)
+"""Not the caller's to set: they are no variables of the template, or the request says them elsewhere."""
 
 
-def token_ids(tokenizer: Any, prompt: Prompt, context_tokens: int) -> list[int]:
+def token_ids(
+    tokenizer: Any,
+    prompt: Prompt,
+    context_tokens: int,
+    tools: Sequence[ToolSpec] = (),
+    options: TemplateOptions = TemplateOptions(),  # noqa: B008
+) -> list[int]:
     """Raises `PromptFailure` where the template refuses the messages or the prompt fills the context."""
-    match prompt:
-        case str():
-            ids = list(tokenizer.encode(prompt))
-        case TokenPrompt():
-            ids = list(prompt.ids)
-        case _:
-            ids = _conversation(tokenizer, prompt)
+    ids = prompt_ids(tokenizer, prompt, tools, options)
     if not ids:
         raise PromptFailure("The prompt is empty; send at least one character", param="prompt")
     if len(ids) >= context_tokens:
@@ -38,18 +45,89 @@ def token_ids(tokenizer: Any, prompt: Prompt, context_tokens: int) -> list[int]:
     return ids
 
 
-def _conversation(tokenizer: Any, messages: tuple[ChatMessage, ...]) -> list[int]:
-    template = None if tokenizer.chat_template else FALLBACK_TEMPLATE
-    plain = [{"role": _role(message, tokenizer), "content": message.content} for message in messages]
+def prompt_ids(
+    tokenizer: Any,
+    prompt: Prompt,
+    tools: Sequence[ToolSpec] = (),
+    options: TemplateOptions = TemplateOptions(),  # noqa: B008
+    *,
+    add_special_tokens: bool = True,
+) -> list[int]:
+    """Of any length. Raises `PromptFailure` where the template refuses the messages."""
+    match prompt:
+        case str():
+            return list(tokenizer.encode(prompt, add_special_tokens=add_special_tokens))
+        case TokenPrompt():
+            return list(prompt.ids)
+        case _:
+            text = conversation_text(tokenizer, prompt, tools, options)
+            return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def conversation_text(
+    tokenizer: Any, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec], options: TemplateOptions
+) -> str:
+    """What the model is given to read. Raises `PromptFailure` where its template fails: it is a stranger's program."""
+    specs = [_spec(tool) for tool in tools] or None
+    variables = _variables(options)
     try:
-        text = tokenizer.apply_chat_template(plain, chat_template=template, add_generation_prompt=True, tokenize=False)
-    except (jinja2.TemplateError, OverflowError, ValueError, TypeError) as error:
+        template = tokenizer.get_chat_template(tools=specs) if tokenizer.chat_template else FALLBACK_TEMPLATE
+        plain = [_message(message, template) for message in messages]
+        return str(
+            tokenizer.apply_chat_template(
+                plain, specs, chat_template=template, add_generation_prompt=True, tokenize=False, **variables
+            )
+        )
+    except Exception as error:
         raise PromptFailure(f"The model's chat template refuses these messages: {error}") from error
-    return list(tokenizer.encode(text, add_special_tokens=False))
 
 
-def _role(message: ChatMessage, tokenizer: Any) -> str:
+def _variables(options: TemplateOptions) -> dict[str, Any]:
+    """For the template, by the names that most templates know."""
+    given = _json(options.kwargs)
+    if not isinstance(given, Mapping):
+        raise PromptFailure("`chat_template_kwargs` must be an object", param="chat_template_kwargs")
+    for name in given:
+        if name in RESERVED:
+            raise PromptFailure(f"`chat_template_kwargs` cannot set {name}", param="chat_template_kwargs")
+    effort = options.reasoning_effort
+    named = {"reasoning_effort": effort, "enable_thinking": effort != "none"} if effort else {}
+    return {**named, **given}
+
+
+def _message(message: ChatMessage, template: str) -> dict[str, Any]:
+    optional = {
+        "name": message.name,
+        "tool_call_id": message.tool_call_id,
+        "tool_calls": [_call(call) for call in message.tool_calls],
+    }
+    said = {name: value for name, value in optional.items() if value}
+    return {"role": _role(message, template), "content": message.content, **said}
+
+
+def _call(call: MadeToolCall) -> dict[str, Any]:
+    """Templates expect the arguments as an object; what is none is shown as it was written."""
+    arguments = _json(call.arguments)
+    arguments = arguments if isinstance(arguments, Mapping) else call.arguments
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _spec(tool: ToolSpec) -> dict[str, Any]:
+    parameters = _json(tool.parameters)
+    if not isinstance(parameters, Mapping):
+        raise PromptFailure(f"The parameters of the tool {tool.name} must be a JSON schema", param="tools")
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def _json(text: str) -> Any:
+    """None for what is no JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _role(message: ChatMessage, template: str) -> str:
     """Templates that do not know OpenAI's newer name for the system role get the old one."""
-    if message.role == "developer" and "developer" not in (tokenizer.chat_template or ""):
-        return "system"
-    return message.role
+    return "system" if message.role == "developer" and "developer" not in template else message.role
