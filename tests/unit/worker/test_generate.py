@@ -18,7 +18,7 @@ END = 0
 class Bytes:
     """A tokenizer: one token a byte."""
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, **_: Any) -> list[int]:
         return list(text.encode())
 
     def decode(self, ids: Sequence[int], **_: Any) -> str:
