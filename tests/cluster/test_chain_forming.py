@@ -26,7 +26,9 @@ def coverage(daemon: RunningDaemon) -> dict[str, Any]:
 
 
 def text(daemon: RunningDaemon, asked: dict[str, Any]) -> str:
-    return str(daemon.post("/v1/completions", asked, timeout_s=120)["choices"][0]["text"])
+    reply = daemon.post("/v1/completions", asked, timeout_s=120)
+    assert "choices" in reply, f"{reply}\n{daemon.log}"
+    return str(reply["choices"][0]["text"])
 
 
 def kill(daemon: RunningDaemon) -> None:
@@ -76,6 +78,42 @@ def test_hosts_of_one_second_serve_each_block_twice_and_again_after_a_death(lan:
     assert "model worker ended" not in "".join(daemon.log for daemon in (whole, *twins))
     for daemon in (whole, *twins):
         daemon.stop()
+
+
+@pytest.mark.lan(hosts=2)
+def test_a_host_that_gets_another_address_serves_on_from_there_without_loading_again(
+    lan: Lan, daemons: Daemons
+) -> None:
+    still, roaming = (
+        daemons.start("--model", "demo", "--blocks", span, on=host)
+        for span, host in zip(("0:3", "3:6"), lan.hosts, strict=True)
+    )
+    for daemon in (still, roaming):
+        daemon.wait_until_ready(READY_S)
+    asked = {"prompt": "12 + 30 - 7 = ", "max_tokens": 32, "temperature": 0}
+    expected = text(still, asked)
+    host = lan.hosts[1]
+    host.network("ip", "addr", "del", f"{host.address}/24", "dev", "eth0")
+    host.network("ip", "addr", "add", "10.77.0.52/24", "dev", "eth0")
+    wait_until(lambda: any("10.77.0.52" in address for address in chain_of(still, roaming.node)), "its new address", 60)
+    roaming.url = roaming.url.replace(host.address, "10.77.0.52")
+    for daemon in (still, roaming):
+        wait_until(lambda daemon=daemon: daemon.get("/health").get("status") == "ok", "all blocks are served again", 60)
+    assert text(still, asked) == text(roaming, asked) == expected
+    assert "model worker ended" not in roaming.log + still.log
+    for daemon in (still, roaming):
+        daemon.stop()
+
+
+def chain_of(daemon: RunningDaemon, node: str) -> list[str]:
+    """libp2p addresses of a peer, as this daemon knows them."""
+    rows = daemon.get("/v1/federation/peers")["peers"]
+    return [
+        address
+        for row in rows
+        if row["node"] == node and row["status"] and row["standing"] == "alive"
+        for address in row["status"]["chain_addresses"]
+    ]
 
 
 class _Asking(threading.Thread):

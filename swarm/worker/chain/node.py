@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from hivemind.p2p import P2P, PeerID
-from hivemind.proto import dht_pb2
-from hivemind.utils.multiaddr import Multiaddr
 from petals.data_structures import ServerState
 
 from swarm.domain.coverage import coverage_of
@@ -19,6 +17,7 @@ from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
 from swarm.worker.chain.address import Address
 from swarm.worker.chain.cache_budget import SpanCache
 from swarm.worker.chain.clock import SwarmClock
+from swarm.worker.chain.contacts import Contacts
 from swarm.worker.chain.directory import Directory
 from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.network import Home
@@ -35,8 +34,9 @@ logger = logging.getLogger(__name__)
 ANNOUNCE_EVERY_S = 5.0
 REFRESH_EVERY_S = 5.0
 REFRESH_WHILE_MISSING_S = 1.0
-PING_EVERY_S, PINGS_AT_ONCE, PING_S = 5.0, 4, 2.0
-"""How often how many servers are pinged, and how long one may take."""
+MEET_EVERY_S = 2.0
+PING_EVERY_S, PINGS_AT_ONCE = 5.0, 4
+"""How often how many servers are pinged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,12 @@ class ChainNode:
         self._handler: BlockHandler | None = None
         self._cache: SpanCache | None = None
         self._heard: Mapping[str, Announcement] = {}
-        self._gone: set[str] = set()
         self._avoided: frozenset[str] = frozenset()
-        self._unmet: set[str] = set()
-        """Addresses that did not answer yet; tried again until they are forgotten."""
         self._offers: tuple[Offer, ...] = ()
         self._coverage = coverage_of((), model.layers)
         self._waiting: dict[str, set[asyncio.Task[Any]]] = {}
         self.measures = Measures()
+        self._contacts = Contacts(home, clock, self.measures)
         self._wake = asyncio.Event()
 
     @property
@@ -131,7 +129,9 @@ class ChainNode:
                 is_firm=heard.firm,
             )
             for server, heard in self._heard.items()
-            if server != self.server_id and server not in self._gone and heard.state is not ServerState.OFFLINE
+            if server != self.server_id
+            and not self._contacts.is_gone(server)
+            and heard.state is not ServerState.OFFLINE
         ]
 
     def place(self) -> Place:
@@ -155,13 +155,15 @@ class ChainNode:
     def candidates(self) -> list[Offer]:
         """Own blocks, and those of all servers that are not gone; also of those that routes avoid."""
         own = [Offer(None, self.served, number_format=self._number_format)] if self.served else []
-        return own + [offer for offer in self._offers if offer.server not in self._gone]
+        return own + [offer for offer in self._offers if not self._is_gone(offer)]
+
+    def _is_gone(self, offer: Offer) -> bool:
+        return offer.server is not None and self._contacts.is_gone(offer.server)
 
     async def avoid(self, servers: frozenset[str]) -> None:
         """These were found to answer wrongly: no route goes through them, and steps that wait for them give up."""
         for server in servers - self._avoided:
-            for waiting in tuple(self._waiting.get(server, ())):
-                waiting.cancel()
+            self._give_up_waiting(server)
         self._avoided = servers
         self._note_coverage()
 
@@ -216,44 +218,17 @@ class ChainNode:
         await self.refresh()
 
     async def introduce(self, addresses: Sequence[str]) -> None:
-        """Merges our DHT with those of other nodes, whenever both were founded. Idempotent; never raises."""
-        met = await asyncio.gather(*map(self._meet, addresses))
-        for address, is_met in zip(addresses, met, strict=True):
-            (self._unmet.discard if is_met else self._unmet.add)(address)
-        if any(met):
+        """Merges our DHT with those of other nodes, whenever both were founded. Idempotent.
+
+        Who does not answer is tried again until it is forgotten."""
+        if await self._contacts.meet(addresses):
             await self._announce()
             await self.refresh()
 
-    async def _meet(self, text: str) -> bool:
-        """False where another try may help."""
-        try:
-            address = Multiaddr(text)
-            server = PeerID.from_base58(address["p2p"])
-            if str(server) == self.server_id:
-                return True
-            self._gone.discard(str(server))
-            self.measures.suspect(str(server), is_suspect=False)
-            await asyncio.wait_for(self.p2p._client.connect(server, [Multiaddr(str(address).rsplit("/p2p/", 1)[0])]), 5)
-            await self._ask_time(server)
-            # strict=False: the clocks agree now as far as a ping can tell; a doubt is no reason to refuse.
-            await self._home.network.dht.protocol.call_ping(server, validate=True, strict=False)
-            await self._home.network.dht.find_nearest_nodes([self._home.network.dht.node_id])
-        except (LookupError, ValueError):
-            logger.warning("a node's DHT address is not understood", extra={"fields": {"address": text}})
-            return True
-        except Exception as error:
-            logger.warning("could not meet a node's DHT", extra={"fields": {"address": text, "error": str(error)}})
-            return False
-        return True
-
     async def forget(self, addresses: Sequence[str]) -> None:
         """The daemon knows that these nodes are gone: before their records expire, and while steps wait for them."""
-        for text in addresses:
-            server = text.rsplit("/p2p/", 1)[-1]
-            self._gone.add(server)
-            self._unmet.discard(text)
-            for waiting in tuple(self._waiting.get(server, ())):
-                waiting.cancel()
+        for server in self._contacts.forget(addresses):
+            self._give_up_waiting(server)
         self._note_coverage()
 
     def suspect(self, addresses: Sequence[str]) -> None:
@@ -273,6 +248,10 @@ class ChainNode:
             self._waiting[server].discard(task)
             if not self._waiting[server]:
                 del self._waiting[server]
+
+    def _give_up_waiting(self, server: str) -> None:
+        for waiting in tuple(self._waiting.get(server, ())):
+            waiting.cancel()
 
     async def refresh(self) -> None:
         """Reads from the DHT who serves what."""
@@ -313,32 +292,31 @@ class ChainNode:
                 if loop.time() - announced >= ANNOUNCE_EVERY_S:
                     await self._announce()
                     announced = loop.time()
-                    await self.introduce(tuple(self._unmet))
                 await self.refresh()
             except Exception:
                 logger.warning("the DHT did not answer; trying again", exc_info=True)
                 await asyncio.sleep(1)
 
+    async def keep_meeting(self) -> None:
+        """Tries again to meet those who did not answer yet, for ever."""
+        while True:
+            await asyncio.sleep(MEET_EVERY_S)
+            try:
+                await self.introduce(self._contacts.unmet)
+            except Exception:
+                logger.warning("those who were met could not be told what is served here", exc_info=True)
+
     async def keep_measured(self) -> None:
         """Pings the servers that were not pinged for longest, for ever; one that does not answer stays as it was."""
         while True:
-            servers = [offer.server for offer in self._offers if offer.server and offer.server not in self._gone]
+            servers = [offer.server for offer in self._offers if offer.server and not self._is_gone(offer)]
             await asyncio.gather(*map(self._ping, self.measures.longest_unpinged(servers, PINGS_AT_ONCE)))
             await asyncio.sleep(PING_EVERY_S)
 
     async def _ping(self, server: str) -> None:
         with contextlib.suppress(Exception):
-            await self._ask_time(PeerID.from_base58(server))
-
-    async def _ask_time(self, server: PeerID) -> None:
-        """Measures the way to a server, and goes by its clock where that is ahead of ours."""
-        protocol, loop = self._home.network.dht.protocol, asyncio.get_running_loop()
-        asked = loop.time()
-        reply = await protocol.get_stub(server).rpc_ping(dht_pb2.PingRequest(peer=protocol.node_info), timeout=PING_S)
-        self.measures.pinged(str(server), loop.time() - asked)
-        if self._clock.hear(reply.dht_time):
-            logger.info("the chain's clock is ahead of ours", extra={"fields": {"ahead_s": round(self._clock.ahead_s)}})
-            await self._announce()
+            if await self._contacts.ask_time(PeerID.from_base58(server)):
+                await self._announce()
 
     async def withdraw(self) -> None:
         """Tells the DHT that this node serves nothing any more."""
@@ -387,6 +365,7 @@ async def open_chain_node(
         node = ChainNode(home, model, clock, on_change)
         tasks = [
             asyncio.create_task(node.keep_current(), name="chain: announce and refresh"),
+            asyncio.create_task(node.keep_meeting(), name="chain: contacts"),
             asyncio.create_task(node.keep_measured(), name="chain: pings"),
         ]
         try:
