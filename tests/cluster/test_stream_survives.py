@@ -1,6 +1,7 @@
 """Machines freeze, vanish and die while an answer streams: its text stays what it is without them."""
 
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +9,17 @@ from typing import Any
 import pytest
 
 from tests.lab.daemons import Daemons, RunningDaemon, wait_until
-from tests.lab.lan import Host, Lan
+from tests.lab.lan import Host, Lan, Shape
 from tests.lab.streams import WatchedStream
 
 pytestmark = pytest.mark.cluster
 
 LENGTH = 160
+SLOW = Shape(delay_ms=15)
+"""A token goes to another machine and back, so a stream lasts some seconds, however fast the machines are: long enough
+for a fault to happen in its middle."""
+LONG = 500
+"""Of tokens that are made on one machine."""
 BODIES: list[dict[str, Any]] = [
     {"max_tokens": LENGTH, "temperature": 0},
     {"max_tokens": LENGTH, "temperature": 1.5, "top_p": 0.95, "seed": 11},
@@ -25,6 +31,17 @@ def everything_on(host: Host, number: signal.Signals) -> None:
     host.run("kill", f"-{number.name.removeprefix('SIG')}", "--", "-1")
 
 
+def armed(host: Host, option: str, pids: list[str]) -> Callable[[], None]:
+    """Sends the signal at once when it is called: a stream of local tokens waits for no program that has to start."""
+    shell = host.start("sh", "-c", f"read go; kill {option} {' '.join(pids)}", stdin=subprocess.PIPE)
+
+    def fire() -> None:
+        shell.communicate("go\n", 10)
+        assert shell.returncode == 0
+
+    return fire
+
+
 def sees(daemon: RunningDaemon, other: RunningDaemon) -> bool:
     rows = daemon.get("/v1/federation/peers")["peers"]
     return any(
@@ -32,7 +49,7 @@ def sees(daemon: RunningDaemon, other: RunningDaemon) -> bool:
     )
 
 
-@pytest.mark.lan(hosts=3)
+@pytest.mark.lan(hosts=3, switch="user")
 def test_streams_go_on_when_a_serving_machine_is_frozen_cut_off_or_killed(lan: Lan, daemons: Daemons) -> None:
     client, *servers = (
         daemons.start("--auto", "--blocks", blocks, on=host, name=host.name)
@@ -40,6 +57,7 @@ def test_streams_go_on_when_a_serving_machine_is_frozen_cut_off_or_killed(lan: L
     )
     for daemon in (client, *servers):
         daemon.wait_until_ready()
+    lan.shape_all(SLOW)
     by_node = {server.node: server for server in servers}
     expected = [WatchedStream(client, body).wait().text for body in BODIES]
 
@@ -88,13 +106,15 @@ def test_an_answer_outlives_the_own_worker_by_a_peer_and_alone(lan: Lan, daemons
     client, peer = (daemons.start("--auto", on=host).wait_until_ready() for host in lan.hosts)
     wait_until(lambda: sees(client, peer), "the peer is known to be ready")
     assert client.host is not None
-    expected = [WatchedStream(client, body).wait() for body in BODIES]
+    long = [{**body, "max_tokens": LONG} for body in BODIES]
+    expected = [WatchedStream(client, body).wait() for body in long]
 
     def killed() -> list[WatchedStream]:
-        streams = [WatchedStream(client, body) for body in BODIES]
+        kill_worker = armed(client.host, "-KILL", client.host.run("pgrep", "-f", "swarm.worker").stdout.split())
+        streams = [WatchedStream(client, body) for body in long]
         for stream in streams:
             stream.wait_for_pieces(5)
-        client.host.run("pkill", "-KILL", "-f", "swarm.worker")  # In its own pid namespace.
+        kill_worker()
         for stream, whole in zip(streams, expected, strict=True):
             assert stream.wait().text == whole.text
             assert sum(piece.tokens for piece in stream.pieces) == sum(piece.tokens for piece in whole.pieces)

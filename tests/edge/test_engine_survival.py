@@ -11,17 +11,40 @@ from swarm.domain.errors import Unavailable
 from swarm.domain.generation import GenerationRequest, Resume, Sampling, TextDelta
 from swarm.domain.ids import RequestId
 from swarm.engine.engine import Engine
-from tests.edge.test_engine_worker import running, wait_until
+from tests.edge.test_engine_worker import READY_S, running, wait_until
 
 PROMPT = "9" * 60
-GREEDY = Sampling(temperature=0.0, max_tokens=200)
-SAMPLINGS = (GREEDY, Sampling(temperature=1.5, top_p=0.95, max_tokens=200, seed=11))
+GREEDY = Sampling(temperature=0.0, max_tokens=400)
+SAMPLINGS = (GREEDY, Sampling(temperature=1.5, top_p=0.95, max_tokens=400, seed=11))
+BEGUN = 5
+"""Pieces; hundreds are still to come."""
 
 
-async def answer(engine: Engine, sampling: Sampling, resume: Resume | None = None) -> list[TextDelta]:
+async def answer(
+    engine: Engine, sampling: Sampling, resume: Resume | None = None, begun: asyncio.Event | None = None
+) -> list[TextDelta]:
+    """`begun` is set once the first pieces are there."""
     request = GenerationRequest(RequestId("r"), PROMPT, sampling, resume=resume)
+    deltas: list[TextDelta] = []
     async with contextlib.aclosing(engine.stream(request)) as stream:
-        return [delta async for delta in stream]
+        async for delta in stream:
+            deltas.append(delta)
+            if begun and len(deltas) == BEGUN:
+                begun.set()
+    return deltas
+
+
+async def begin(engine: Engine, *samplings: Sampling) -> list[asyncio.Task[list[TextDelta]]]:
+    """Answers side by side, all of them on their way."""
+    begun = [asyncio.Event() for _ in samplings]
+    streams = [
+        asyncio.create_task(answer(engine, sampling, begun=event))
+        for sampling, event in zip(samplings, begun, strict=True)
+    ]
+    async with asyncio.timeout(READY_S):
+        for event in begun:
+            await event.wait()
+    return streams
 
 
 def text(deltas: list[TextDelta]) -> str:
@@ -45,8 +68,7 @@ async def test_with_another_node_for_the_blocks_no_token_is_lost_repeated_or_cha
         whole = [await answer(heir, sampling) for sampling in SAMPLINGS]
 
         # Killed, while nobody else was known when the answers began.
-        streams = [asyncio.create_task(answer(client, sampling)) for sampling in SAMPLINGS]
-        await asyncio.sleep(0.2)
+        streams = await begin(client, *SAMPLINGS)
         client.introduce(heir.state.chain_addresses)
         lost = victim.state.chain_addresses
         worker_of(victim).kill()
@@ -70,12 +92,11 @@ async def test_with_another_node_for_the_blocks_no_token_is_lost_repeated_or_cha
 
         # Frozen, while the first one is back.
         await wait_until(lambda: victim.state.complete and victim.state.chain_addresses != ())
-        streams = [asyncio.create_task(answer(client, sampling)) for sampling in SAMPLINGS]
-        await asyncio.sleep(0.2)
+        frozen = worker_of(heir)
+        streams = await begin(client, *SAMPLINGS)
+        frozen.suspend()
         client.forget(lost)
         client.introduce(victim.state.chain_addresses)
-        frozen = worker_of(heir)
-        frozen.suspend()
         try:
             got = await asyncio.gather(*streams)
         finally:
@@ -94,9 +115,8 @@ async def test_without_another_node_the_missing_blocks_are_named_in_time(tmp_pat
         await wait_until(lambda: client.state.complete and victim.state.complete)
         client.introduce(victim.state.chain_addresses)
         await wait_until(lambda: client.state.state == "ready")
-        stream = asyncio.create_task(answer(client, GREEDY))
-        await asyncio.sleep(0.3)
         worker = worker_of(victim)
+        (stream,) = await begin(client, GREEDY)
         worker.suspend()
         with pytest.raises(Unavailable, match=r"Blocks 3:6 .* --blocks 3:6"):
             async with asyncio.timeout(10):
