@@ -80,7 +80,8 @@ class Contacts:
             is_met = server != own and await self._merge(address, server, Multiaddr(address.rsplit("/p2p/", 1)[0]))
         except Exception as error:
             logger.warning("could not meet a node's DHT", extra={"fields": {"address": address, "error": str(error)}})
-            await self._disconnect(server)  # What is left of a connection may lead to where nobody is any more.
+            if self.is_gone(str(server)):  # What is left of a connection may lead to where nobody is any more.
+                await self._disconnect(server)
             return False
         if address not in self._met:  # The daemon lost it meanwhile.
             return False

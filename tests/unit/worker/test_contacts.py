@@ -70,8 +70,14 @@ async def main():
     contacts.forget([HERE])
     libp2p.answers = False
     assert not await contacts.meet([HERE]) and contacts.is_gone(ID) and contacts.unmet == (HERE,)
+    assert libp2p.done[-1] == "disconnect"
     contacts.forget([HERE])
     assert contacts.unmet == ()
+
+    # One that was never lost may only be busy, and sessions may run over the connection.
+    libp2p, contacts, _ = scene()
+    libp2p.answers = False
+    assert not await contacts.meet([HERE]) and "disconnect" not in libp2p.done
 
     # Forgotten while it was being met.
     libp2p, contacts, _ = scene()
