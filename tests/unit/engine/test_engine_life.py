@@ -13,7 +13,7 @@ from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice
 from swarm.engine.settings import EngineSettings
 from swarm.engine.state import EngineState
-from swarm.wire.worker_messages import Hardware
+from swarm.wire.worker_messages import Forget, Hardware, Introduce, Suspect
 from tests.fakes.clock import ManualClock, settle
 
 
@@ -22,10 +22,11 @@ class SilentWorker:
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
+        self.told: list[object] = []
         self.first_words = [Hardware("cpu", "2 cores", 0, "2.13")]
 
     def send(self, command: object) -> None:
-        pass
+        self.told.append(command)
 
     def kill(self) -> None:
         self.ended.set()
@@ -51,13 +52,13 @@ class LateClock(ManualClock):
 
 
 @asynccontextmanager
-async def running(clock: ManualClock, states: list[EngineState]) -> AsyncIterator[None]:
+async def running(clock: ManualClock, states: list[EngineState]) -> AsyncIterator[Engine]:
     place = EnginePlace(NodeId("n"), None, "key")
     engine = Engine(EngineSettings(silence_limit_s=60), ModelChoice("", "demo", ""), place, clock, states.append)
     task = asyncio.create_task(engine.run())
     try:
         await settle()
-        yield
+        yield engine
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -115,3 +116,17 @@ async def test_the_time_in_which_this_process_was_stopped_is_no_silence_of_the_w
         clock.jump(3600)
         await clock.advance(10)
         assert not worker.ended.is_set()
+
+
+async def test_the_chain_is_told_who_is_suspect_and_once_when_that_is_over(worker: SilentWorker) -> None:
+    async with running(ManualClock(), []) as engine:
+        engine.introduce(["a", "b"])
+        engine.suspect(["a"])
+        worker.told.clear()
+        engine.introduce(["a", "b"])
+        engine.introduce(["a", "b"])
+        assert worker.told == [Introduce(("a",))]
+        engine.suspect(["b"])
+        engine.forget(["b"])
+        engine.introduce(["b"])
+        assert worker.told[1:] == [Suspect(("b",)), Forget(("b",)), Introduce(("b",))]
