@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any, NoReturn
 
 from aiohttp import web
 
+from swarm.api.shapes.base import half_character, path_of
 from swarm.domain.errors import RequestError
 from swarm.wire.codec import JSON_TYPE
 
@@ -15,6 +17,8 @@ FEDERATION_LIMIT_BYTES = 2**20
 PATIENCE_S = 20.0
 """For any body, before the time that its size may take at `SLOWEST_BYTES_PER_S`."""
 SLOWEST_BYTES_PER_S = 64 * 2**10
+ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Of a character beyond U+FFFF; JSON may write one half without the other."""
 
 
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
@@ -60,6 +64,9 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
         raise RequestError("The body of the request is not valid JSON.", code="invalid_json") from None
     if not isinstance(value, dict):
         raise RequestError("The body of the request must be a JSON object.", code="invalid_json")
+    if ESCAPED_HALF.search(body) and (place := half_character(value)):
+        name = path_of(place)
+        raise RequestError(f"`{name}` holds half a character (a lone UTF-16 surrogate).", param=name)
     return value
 
 

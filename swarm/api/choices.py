@@ -11,6 +11,8 @@ from swarm.domain.errors import BackendError
 from swarm.domain.generation import GenerationRequest, TextDelta
 from swarm.ports.text_source import TextSource
 
+AT_ONCE = 16
+"""Choices of one request that are asked for at the same time; the others follow."""
 TIDY_S = 5.0
 """What a source may take to end after its last delta, before it is cancelled."""
 
@@ -27,6 +29,7 @@ class Choices:
         self._count = count
         # As small as can be: who reads slowly slows the generation down instead of filling the memory.
         self._queue: asyncio.Queue[Piece | Exception] = asyncio.Queue(maxsize=count)
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def pieces(self, silence_s: float | None = None) -> AsyncGenerator[Piece | None, None]:
         """Until every choice is finished; None after each `silence_s` without a piece. Raises what a source raised."""
@@ -47,7 +50,7 @@ class Choices:
         """Never raises: the reader does, so that errors keep their place in the sequence."""
         finished = False
         try:
-            async with aclosing(source.stream(request)) as deltas:
+            async with self._places, aclosing(source.stream(request)) as deltas:
                 async for delta in deltas:
                     finished = finished or delta.finish_reason is not None
                     await self._queue.put(Piece(index, delta))

@@ -8,11 +8,11 @@ from aiohttp import web
 
 from swarm.api.bodies import FEDERATION_LIMIT_BYTES, read_body
 from swarm.api.events import EventFeed
-from swarm.api.fields import Fields
 from swarm.api.json_replies import wire_reply
 from swarm.api.middleware import OWN_ID
 from swarm.api.recent_requests import RecentRequests
 from swarm.api.services import ApiServices
+from swarm.api.shapes.base import half_character
 from swarm.domain.errors import RequestError
 from swarm.domain.generation import GenerationRequest, Prompt, Provenance, Sampling
 from swarm.domain.ids import BootId, NodeId, RequestId
@@ -115,15 +115,14 @@ def generation_request(asked: VoteRequest, id: str) -> GenerationRequest:
     if asked.protocol != PROTOCOL_VERSION:
         message = f"This node speaks protocol {PROTOCOL_VERSION}, not {asked.protocol}; run the same version on both."
         raise RequestError(message, param="protocol", code="protocol_mismatch")
-    fields = Fields({"model": asked.model})
-    for text in _texts(asked.prompt):
-        fields.as_text(text, "prompt")
+    if half_character([*_texts(asked.prompt), asked.model]):
+        raise RequestError("`prompt` holds half a character (a lone UTF-16 surrogate).", param="prompt")
     refuse_bad_sampling(asked.sampling)
     return GenerationRequest(
         id=RequestId(id),
         prompt=asked.prompt,
         sampling=asked.sampling,
-        model=fields.text("model") or None,
+        model=asked.model or None,
         alone=True,
         response_format=asked.response_format,
         tools=asked.tools,

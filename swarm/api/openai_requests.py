@@ -2,24 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Annotated, Any
 
-from swarm.api.fields import Fields
-from swarm.api.unsupported import refuse_unsupported
-from swarm.domain.errors import RequestError
-from swarm.domain.generation import ChatMessage, GenerationRequest, Resume, Sampling
-from swarm.domain.ids import RequestId, Role, StrategyName
+from pydantic import Field
 
-STRATEGY_NAMES: tuple[StrategyName, ...] = get_args(StrategyName)
-MAX_CHOICES = 16
-MAX_STOPS = 64
-MAX_TOKENS = 2**31 - 1
+from swarm.api.shapes.base import Shape, only, read, refusal
+from swarm.api.shapes.messages import Message, messages_of
+from swarm.api.shapes.sampling import SamplingShape, TokenId, sampling_of
+from swarm.api.shapes.swarm_options import SwarmShape, federation_of, resume_of, split_model
+from swarm.api.shapes.tools import (
+    MOST_TOOLS,
+    FormatShape,
+    ToolChoiceShape,
+    ToolShape,
+    response_format_of,
+    tool_choice_of,
+    tools_of,
+)
+from swarm.domain.generation import GenerationRequest, Prompt, Sampling
+from swarm.domain.ids import RequestId, StrategyName
+from swarm.domain.sampling_limits import MOST_ALTERNATIVES
+from swarm.domain.tokens import TokenPrompt
+from swarm.domain.tools import TemplateOptions, ToolChoice
+
+MAX_CHOICES = 128
+"""Prompts times choices of one request."""
+MOST_CANDIDATES = 20
+"""Of `best_of`, as OpenAI has it."""
 COMPLETION_TOKENS = 16
 """OpenAI's default of `max_tokens` for /v1/completions."""
 
-Prompt = tuple[ChatMessage, ...] | str
+
+class StreamOptions(Shape):
+    include_usage: bool | None = None
+
+
+class AnswerShape(SwarmShape, SamplingShape):
+    """What the bodies for both endpoints have in common."""
+
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    return_token_ids: bool | None = None
+    """Each piece comes with the ids of its tokens, as vLLM gives them."""
+    user: str | None = None
+    """Accepted, and used for nothing."""
+
+
+class TemplateShape(Shape):
+    """What the caller hands to the chat template."""
+
+    reasoning_effort: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    add_generation_prompt: only(True) = None  # type: ignore[valid-type]
+    continue_final_message: only(False) = None  # type: ignore[valid-type]
+    chat_template: only() = None  # type: ignore[valid-type]
+
+
+class ChatBody(AnswerShape, TemplateShape):
+    """POST /v1/chat/completions."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The older name; `max_completion_tokens` wins."""
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES)] | None = None
+    response_format: FormatShape | None = None
+    tools: Annotated[list[ToolShape], Field(min_length=1, max_length=MOST_TOOLS)] | None = None
+    tool_choice: ToolChoiceShape | None = None
+    parallel_tool_calls: bool | None = None
+
+    functions: only([]) = None  # type: ignore[valid-type]
+    function_call: only("none", "auto") = None  # type: ignore[valid-type]
+    modalities: only(["text"], []) = None  # type: ignore[valid-type]
+    audio: only() = None  # type: ignore[valid-type]
+    web_search_options: only() = None  # type: ignore[valid-type]
+    echo: only(False) = None  # type: ignore[valid-type]
+    best_of: only(1) = None  # type: ignore[valid-type]
+
+
+class CompletionBody(AnswerShape):
+    """POST /v1/completions."""
+
+    prompt: str | list[str] | list[TokenId] | list[list[TokenId]]
+    """Texts, or token ids of the served model."""
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES)] | None = None
+    echo: bool | None = None
+    best_of: Annotated[int, Field(ge=0, le=MOST_CANDIDATES)] | None = None
+    """So many answers are made, and the `n` that the model finds likeliest are sent."""
+
+    suffix: only("") = None  # type: ignore[valid-type]
+    response_format: only({"type": "text"}) = None  # type: ignore[valid-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +108,17 @@ class Ask:
     stream: bool
     include_usage: bool
     token_ids: bool
-    """Each piece comes with the ids of its tokens, as vLLM gives them."""
     choices_per_prompt: int
+    candidates_per_prompt: int
+    """So many requests a prompt; more than `choices_per_prompt` where the best of them are wanted."""
 
     @property
     def model(self) -> str | None:
         return self.requests[0].model
+
+    @property
+    def logprobs(self) -> bool:
+        return self.requests[0].sampling.logprobs is not None
 
     @property
     def strategy(self) -> StrategyName | None:
@@ -54,60 +137,105 @@ class Defaults:
 
 def parse_chat(body: Mapping[str, Any], defaults: Defaults) -> Ask:
     """Raises `RequestError`, which names the parameter."""
-    return _parse(Fields(body), (_messages(Fields(body)),), None, defaults)
+    chat = read(ChatBody, body)
+    if chat.top_logprobs and not chat.logprobs:
+        raise refusal(("top_logprobs",), "needs `logprobs` to be true.")
+    longest = chat.max_tokens if chat.max_completion_tokens is None else chat.max_completion_tokens
+    sampling = sampling_of(chat, longest, (chat.top_logprobs or 0) if chat.logprobs else None)
+    tools = tools_of(chat.tools)
+    choice = tool_choice_of(chat.tool_choice, tools)
+    first = replace(
+        _first(chat, messages_of(chat.messages), sampling, defaults),
+        response_format=response_format_of(chat.response_format),
+        # Functions that must not be called are not shown to the model, as OpenAI has it.
+        tools=() if choice.mode == "none" else tools,
+        tool_choice=choice if choice.mode != "none" else ToolChoice(),
+        parallel_tool_calls=chat.parallel_tool_calls is not False,
+        template=template_of(chat),
+    )
+    return _asked(chat, first, (first.prompt,), chat.n or 1)
 
 
 def parse_completion(body: Mapping[str, Any], defaults: Defaults) -> Ask:
     """Raises `RequestError`, which names the parameter."""
-    return _parse(Fields(body), _prompts(Fields(body)), COMPLETION_TOKENS, defaults)
-
-
-def sampling_of(body: Fields, max_tokens: int | None = None) -> Sampling:
-    """`max_tokens` holds where the body does not say; a null or absent parameter is its default."""
-    longest = body.integer("max_completion_tokens", 1, MAX_TOKENS)
-    if longest is None:
-        longest = body.integer("max_tokens", 1, MAX_TOKENS)
-    temperature = body.number("temperature", 0, 2)
-    top_p = body.number("top_p", 0, 1, above_low=True)
-    return Sampling(
-        temperature=1.0 if temperature is None else temperature,
-        top_p=1.0 if top_p is None else top_p,
-        max_tokens=max_tokens if longest is None else longest,
-        stop=_stops(body),
-        seed=body.integer("seed", -(2**63), 2**63 - 1),
+    text = read(CompletionBody, body)
+    max_tokens = COMPLETION_TOKENS if text.max_tokens is None else text.max_tokens
+    prompts = prompts_of(text.prompt, "prompt")
+    first = replace(
+        _first(text, prompts[0], sampling_of(text, max_tokens, text.logprobs), defaults), echo=text.echo or False
     )
+    return _asked(text, first, prompts, _candidates(text))
 
 
-def _parse(body: Fields, prompts: tuple[Prompt, ...], max_tokens: int | None, defaults: Defaults) -> Ask:
-    refuse_unsupported(body)
-    count = body.integer("n", 1, MAX_CHOICES) or 1
-    if count * len(prompts) > MAX_CHOICES:
-        raise body.refuse("n", f"times the number of prompts must be at most {MAX_CHOICES}.")
-    strategy, alone = _federation(body, defaults)
-    model, by_name = split_model(body.text("model"))
-    first = GenerationRequest(
+def prompts_of(given: str | list[str] | list[int] | list[list[int]], name: str) -> tuple[str | TokenPrompt, ...]:
+    """One or several, as texts or token ids. Raises `RequestError`."""
+    if isinstance(given, str):
+        return (given,)
+    if not given:
+        raise refusal((name,), "must not be an empty list.")
+    if isinstance(given[0], int):
+        return (TokenPrompt(tuple(token for token in given if isinstance(token, int))),)
+    if len(given) > MAX_CHOICES:
+        raise refusal((name,), f"must hold at most {MAX_CHOICES} texts.")
+    return tuple(TokenPrompt(tuple(item)) if isinstance(item, list) else str(item) for item in given)
+
+
+def template_of(body: TemplateShape) -> TemplateOptions:
+    return TemplateOptions(body.reasoning_effort or "", json.dumps(body.chat_template_kwargs or {}))
+
+
+def _candidates(text: CompletionBody) -> int:
+    count, best_of = text.n or 1, text.best_of or text.n or 1
+    if best_of < count:
+        raise refusal(("best_of",), "must not be less than `n`.")
+    if best_of > count and text.stream:
+        raise refusal(("best_of",), "above `n` cannot be streamed: which answers are best shows at their end.")
+    return best_of
+
+
+def _first(body: AnswerShape, prompt: Prompt, sampling: Sampling, defaults: Defaults) -> GenerationRequest:
+    strategy, alone = federation_of(body, defaults.strategy)
+    model, by_name = split_model(body.model)
+    return GenerationRequest(
         id=RequestId(defaults.id),
-        prompt=prompts[0],
-        sampling=sampling_of(body, max_tokens),
+        prompt=prompt,
+        sampling=sampling,
         model=model,
         strategy=strategy or by_name,
-        one_of_several=count > 1,
-        alone=alone,
-        resume=_resume(body, alone=alone and count * len(prompts) == 1),
+        alone=alone or defaults.alone,
     )
-    stream = body.flag("stream") or False
-    requests = tuple(_choices(first, prompts, count))
-    token_ids = body.flag("return_token_ids") or False
-    return Ask(requests, stream, _include_usage(body, stream), token_ids, count)
 
 
-def _choices(first: GenerationRequest, prompts: tuple[Prompt, ...], count: int) -> list[GenerationRequest]:
+def _asked(body: AnswerShape, first: GenerationRequest, prompts: tuple[Prompt, ...], candidates: int) -> Ask:
+    count = candidates * len(prompts)
+    if count > MAX_CHOICES:
+        raise refusal(("n",), f"times the number of prompts must be at most {MAX_CHOICES}.")
+    first = replace(first, one_of_several=candidates > 1, resume=resume_of(body, single=first.alone and count == 1))
+    return Ask(
+        requests=tuple(_choices(first, prompts, candidates)),
+        stream=body.stream or False,
+        include_usage=_include_usage(body),
+        token_ids=body.return_token_ids or False,
+        choices_per_prompt=body.n or 1,
+        candidates_per_prompt=candidates,
+    )
+
+
+def _include_usage(body: AnswerShape) -> bool:
+    if body.stream_options is None:
+        return False
+    if not body.stream:
+        raise refusal(("stream_options",), "can only be defined when `stream` is true.")
+    return body.stream_options.include_usage or False
+
+
+def _choices(first: GenerationRequest, prompts: tuple[Prompt, ...], count: int) -> Iterator[GenerationRequest]:
     if count * len(prompts) == 1:
-        return [first]
-    return [
-        replace(first, id=RequestId(f"{first.id}-{index}"), prompt=prompt, sampling=_with_seed(first.sampling, choice))
-        for index, (prompt, choice) in enumerate((prompt, choice) for prompt in prompts for choice in range(count))
-    ]
+        yield first
+        return
+    for index, (prompt, choice) in enumerate((prompt, choice) for prompt in prompts for choice in range(count)):
+        sampling = _with_seed(first.sampling, choice)
+        yield replace(first, id=RequestId(f"{first.id}-{index}"), prompt=prompt, sampling=sampling)
 
 
 def _with_seed(sampling: Sampling, choice: int) -> Sampling:
@@ -115,117 +243,3 @@ def _with_seed(sampling: Sampling, choice: int) -> Sampling:
     if sampling.seed is None:
         return sampling
     return replace(sampling, seed=(sampling.seed + choice + 2**63) % 2**64 - 2**63)
-
-
-def _federation(body: Fields, defaults: Defaults) -> tuple[StrategyName | None, bool]:
-    options = body.object("swarm") or Fields({}, "swarm.")
-    strategy = _strategy(options) or _strategy(body)
-    federation = options.flag("federation")
-    if federation is False and strategy is not None:
-        raise options.refuse("strategy", "cannot be used together with `swarm.federation`: false.")
-    if federation and strategy is None:
-        strategy = defaults.strategy
-    return strategy, defaults.alone or federation is False
-
-
-def _resume(body: Fields, *, alone: bool) -> Resume | None:
-    """Of an answer that another node began; for a single answer of this node alone."""
-    options = body.object("swarm")
-    told = options.object("resume") if options else None
-    if told is None:
-        return None
-    if not alone:
-        raise Fields(body.values, "swarm.").refuse("resume", "is for one answer of one node.")
-    tokens = told.get("tokens")
-    if not isinstance(tokens, list) or not all(isinstance(token, int) and token >= 0 for token in tokens):
-        raise told.refuse("tokens", "must be a list of token ids.")
-    return Resume(tuple(tokens), told.text("model_digest") or "")
-
-
-def _strategy(options: Fields) -> StrategyName | None:
-    name = options.text("strategy")
-    for strategy in STRATEGY_NAMES:
-        if strategy == name:
-            return strategy
-    if name is not None:
-        raise options.refuse("strategy", f"must be one of {', '.join(STRATEGY_NAMES)}.")
-    return None
-
-
-def split_model(name: str | None) -> tuple[str | None, StrategyName | None]:
-    """`swarm-demo:best_of_n`, or with `@`, for clients that can set nothing but the model's name."""
-    for mark in ":@":
-        model, _, suffix = (name or "").rpartition(mark)
-        for strategy in STRATEGY_NAMES:
-            if strategy == suffix:
-                return model or None, strategy
-    return name or None, None
-
-
-def _include_usage(body: Fields, stream: bool) -> bool:
-    options = body.object("stream_options")
-    if options is None:
-        return False
-    if not stream:
-        raise body.refuse("stream_options", "can only be defined when `stream` is true.")
-    return options.flag("include_usage") or False
-
-
-def _stops(body: Fields) -> tuple[str, ...]:
-    given = body.get("stop")
-    stops = given if isinstance(given, list | tuple) else [] if given is None else [given]
-    if len(stops) > MAX_STOPS:
-        raise body.refuse("stop", f"must hold at most {MAX_STOPS} strings.")
-    texts = tuple(body.as_text(stop, "stop") for stop in stops)
-    if "" in texts:
-        raise body.refuse("stop", "must not hold an empty string.")
-    return texts
-
-
-def _prompts(body: Fields) -> tuple[str, ...]:
-    given = body.get("prompt")
-    prompts = given if isinstance(given, list) else [given]
-    if not prompts or any(isinstance(prompt, int | list) for prompt in prompts):
-        raise body.refuse("prompt", "must be a string or a list of strings; token ids are not supported.")
-    if len(prompts) > MAX_CHOICES:
-        raise body.refuse("prompt", f"must hold at most {MAX_CHOICES} strings.")
-    return tuple(body.as_text(prompt, "prompt") for prompt in prompts)
-
-
-def _messages(body: Fields) -> tuple[ChatMessage, ...]:
-    given = body.get("messages")
-    if not isinstance(given, list) or not given:
-        raise body.refuse("messages", "must be a list of at least one message.")
-    return tuple(_message(item, f"messages[{index}]") for index, item in enumerate(given))
-
-
-def _message(item: Any, path: str) -> ChatMessage:
-    if not isinstance(item, dict):
-        raise RequestError(f"`{path}` must be an object with `role` and `content`.", param=path)
-    message = Fields(item, f"{path}.")
-    if message.get("tool_calls"):
-        raise message.refuse("tool_calls", "is not supported by this node yet; leave it out.")
-    return ChatMessage(role=_role(message), content=_content(message))
-
-
-def _role(message: Fields) -> Role:
-    known: tuple[Role, ...] = get_args(Role)
-    for role in known:
-        if role == message.get("role"):
-            return role
-    raise message.refuse("role", f"must be one of {', '.join(known)}.")
-
-
-def _content(message: Fields) -> str:
-    content = message.get("content")
-    if content is None and message.get("role") == "assistant":
-        return ""
-    if isinstance(content, list):
-        return "".join(_part(part, message) for part in content)
-    return message.as_text(content, "content")
-
-
-def _part(part: Any, message: Fields) -> str:
-    if not isinstance(part, dict) or part.get("type") != "text":
-        raise message.refuse("content", "must be a string or a list of parts of type text; the model reads text only.")
-    return message.as_text(part.get("text"), "content")

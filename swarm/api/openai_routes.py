@@ -22,6 +22,8 @@ from swarm.api.sse import EventStream, ReaderGone
 from swarm.domain.errors import RequestError
 
 ALONE_HEADER = "X-Swarm-Alone"
+REFUSAL_S = 1.0
+"""So long nothing but an answer begins a stream: a refusal that comes soon gets its real status."""
 
 
 class OpenAiRoutes:
@@ -89,6 +91,7 @@ class OpenAiRoutes:
             model=ask.model or (served.id if served else ""),
             fingerprint=f"fp_{served.digest}" if served else None,
             choices_per_prompt=ask.choices_per_prompt,
+            candidates_per_prompt=ask.candidates_per_prompt,
         )
 
     async def _whole(
@@ -99,7 +102,7 @@ class OpenAiRoutes:
             if piece is not None:
                 watch.saw(piece.delta)
                 answers[piece.index].add(piece.delta)
-        return json_reply(whole_reply(head, answers, token_ids=ask.token_ids))
+        return json_reply(whole_reply(head, answers, token_ids=ask.token_ids, logprobs=ask.logprobs))
 
     async def _stream(
         self, request: web.Request, ask: Ask, head: ReplyHead, choices: Choices, watch: RequestWatch
@@ -121,16 +124,18 @@ class OpenAiRoutes:
     async def _send_pieces(
         self, events: EventStream, reply: ChunkedReply, choices: Choices, watch: RequestWatch
     ) -> None:
-        going_on = "waiting"
+        going_on, began = "waiting", self._services.clock.now()
         async for piece in choices.pieces(self._settings.keep_alive_s):
             if piece is None:
                 await events.comment(going_on)
                 continue
+            if piece.delta.progress is not None:
+                going_on = piece.delta.progress
+                if events.started or self._services.clock.now() - began > REFUSAL_S:
+                    await events.comment(going_on)
+                continue
             watch.saw(piece.delta)
             for chunk in reply.chunks(piece):
                 await events.event(chunk)
-            if piece.delta.progress is not None:
-                going_on = piece.delta.progress
-                await events.comment(going_on)
         for chunk in reply.closing():
             await events.event(chunk)
