@@ -121,7 +121,7 @@ def _likeliest(answers: Sequence[Answer], candidates: int, choices: int) -> list
 
 
 def _whole_choice(head: ReplyHead, index: int, answer: Answer, several: bool, logprobs: bool) -> dict[str, Any]:
-    said = _message(head, index, answer) if head.form is CHAT else {"text": "".join(answer.texts)}
+    said = {"message": _message(head, index, answer)} if head.form is CHAT else {"text": "".join(answer.texts)}
     told: dict[str, Any] | None = None
     if logprobs:
         told = chat_logprobs(answer.logprobs) if head.form is CHAT else CompletionLogprobs().body(answer.logprobs)

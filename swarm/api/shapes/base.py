@@ -53,14 +53,18 @@ def _known_place(location: Sequence[str | int], kind: str, value: Any) -> Place:
     """pydantic's location without the names of a union's branches."""
     found: list[str | int] = []
     for index, part in enumerate(location):
-        if (isinstance(value, dict) and part in value) or (
-            isinstance(value, list) and isinstance(part, int) and part < len(value)
-        ):
+        if _has(value, part):
             value = value[part]
         elif not (kind == "missing" and index == len(location) - 1):
             continue
         found.append(part)
     return tuple(found)
+
+
+def _has(value: Any, part: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, dict) and part in value
 
 
 def _in_words(kind: str, message: str) -> str:
