@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from swarm.domain.answers import ToolCall
 from swarm.domain.ids import FinishReason, NodeId, RequestId, StrategyName
+from swarm.domain.tokens import TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class PeerVote:
     prompt_tokens: int = 0
     error: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    token_logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the text's tokens, where the request asks for them."""
+    reasoning: str = ""
+    """What the model thought before; in no `text`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class LocalVotes:
             model_digest=last.provenance.model_digest,
             latency_s=latency_s,
             prompt_tokens=last.usage.prompt_tokens,
+            token_logprobs=tuple(told for delta in deltas for told in delta.token_logprobs),
+            reasoning="".join(delta.reasoning for delta in deltas),
         )
 
     def _failed(self, error: SwarmError) -> PeerVote:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swarm.domain.errors import PeerError
 from swarm.domain.generation import Provenance, TextDelta, Usage
 from swarm.domain.ids import FinishReason, NodeId
 from swarm.domain.nodes import PeerInfo
+from swarm.domain.tools import ToolCallDelta
 from swarm.membership.strangers import SENTENCE_LIMIT, clean_text, is_node_id, sound_text
+from swarm.peering.logprobs import read_logprobs
 from swarm.wire.codec import from_json, from_plain
 
 END = "[DONE]"
@@ -18,8 +20,23 @@ MOST_NODES = 64
 
 
 @dataclass(frozen=True, slots=True)
+class _Function:
+    name: str | None = None
+    arguments: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    index: int = 0
+    id: str | None = None
+    function: _Function = field(default_factory=_Function)
+
+
+@dataclass(frozen=True, slots=True)
 class _Delta:
     content: str | None = None
+    reasoning: str | None = None
+    tool_calls: tuple[_Call, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +44,24 @@ class _Choice:
     index: int = 0
     delta: _Delta | None = None
     text: str | None = None
+    logprobs: dict[str, Any] | None = None
     token_ids: tuple[int, ...] | None = None
     finish_reason: FinishReason | None = None
 
-    @property
-    def said(self) -> str:
-        return sound_text((self.delta.content if self.delta else self.text) or "")
+    def said(self) -> TextDelta:
+        """What it says, without its tokens."""
+        delta = self.delta or _Delta(self.text)
+        return TextDelta(
+            sound_text(delta.content or ""),
+            token_logprobs=read_logprobs(self.logprobs) if self.logprobs else (),
+            tool_calls=tuple(map(_call, delta.tool_calls or ())),
+            reasoning=sound_text(delta.reasoning or ""),
+        )
+
+
+def _call(call: _Call) -> ToolCallDelta:
+    name, arguments = call.function.name or "", call.function.arguments or ""
+    return ToolCallDelta(max(call.index, 0), sound_text(call.id or ""), sound_text(name), sound_text(arguments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +94,8 @@ class AnswerReader:
         self._provenance: Provenance | None = None
         self._usage: _Usage | None = None
         self._tokens = 0
+        self._ids: list[int] = []
+        """Of tokens that have come without text."""
         self.is_done = False
 
     def read(self, event: str) -> TextDelta | None:
@@ -84,16 +115,20 @@ class AnswerReader:
         if choice.finish_reason is not None:
             self._finish_reason = choice.finish_reason
             self._provenance = self._provenance_of(chunk)
-        if not choice.said:
+        said = choice.said()
+        self._ids += choice.token_ids or ()
+        if said == TextDelta():
             return None
         if choice.token_ids is None and self._resumed is not None:
             raise PeerError(f"{self._peer.endpoint} began the answer again instead of going on with it.")
-        ids = choice.token_ids or ()
-        self._tokens += len(ids) or 1
-        return TextDelta(choice.said, tokens=len(ids) or 1, token_ids=ids)
+        ids, self._ids = tuple(self._ids), []
+        tokens = len(ids) if choice.token_ids is not None else 1
+        self._tokens += tokens
+        logprob_sum = sum(told.logprob or 0.0 for told in said.token_logprobs) if tokens else 0.0
+        return replace(said, tokens=tokens, logprob_sum=logprob_sum, token_ids=ids)
 
     def _last(self) -> TextDelta:
-        """A piece without ids was counted as one token; the rest of the peer's own count comes with the last one."""
+        """A piece without ids was counted as one token; what is left of the peer's own count comes with the last."""
         if self._finish_reason is None or self._provenance is None:
             raise PeerError(f"{self._peer.endpoint} ended its answer without saying why.")
         self.is_done = True
@@ -102,6 +137,7 @@ class AnswerReader:
         completion_tokens = max(usage.completion_tokens, 0)
         return TextDelta(
             tokens=max(0, completion_tokens - before - self._tokens),
+            token_ids=tuple(self._ids),
             finish_reason=self._finish_reason,
             usage=Usage(max(usage.prompt_tokens, 0), completion_tokens),
             provenance=self._provenance,

@@ -26,6 +26,7 @@ from swarm.peering.http import (
     read_reply,
     url_of,
 )
+from swarm.peering.logprobs import checked_logprobs
 from swarm.peering.peer_source import PeerSource
 from swarm.ports.clock import Clock
 from swarm.ports.text_source import TextSource
@@ -58,6 +59,8 @@ GOODBYE_TIMEOUT_S = 1.0
 HELLO_TIMEOUT_S = 1.5
 PEERS_LIMIT_BYTES = 4 * 2**20
 """A row takes about 1 KB, and a swarm has 1,024 of them."""
+TOLD_VOTE_LIMIT_BYTES = 16 * 2**20
+"""Of a vote with the log-probabilities of its tokens."""
 MOST_VOTES = 16
 """Of one peer; the rest is ignored."""
 
@@ -110,7 +113,8 @@ class FederationClient:
         asked_at = self._clock.now()
         with self._calls.to(peer) as call:
             async with call.waiting():
-                reply = await self._exchange("POST", peer.endpoint, VOTE_PATH, timeout_s, message)
+                limit = REPLY_LIMIT_BYTES if request.sampling.logprobs is None else TOLD_VOTE_LIMIT_BYTES
+                reply = await self._exchange("POST", peer.endpoint, VOTE_PATH, timeout_s, message, limit)
         latency_s = self._clock.now() - asked_at
         votes = decode(VoteReply, _accepted(reply, peer.endpoint).body, reply.content_type).votes[:MOST_VOTES]
         if not votes:
@@ -195,4 +199,6 @@ def _checked(vote: PeerVote, peer: PeerInfo, latency_s: float) -> PeerVote:
         model=clean_text(vote.model, SENTENCE_LIMIT),
         model_digest=clean_text(vote.model_digest, SENTENCE_LIMIT),
         error=None if vote.error is None else clean_text(vote.error, SENTENCE_LIMIT),
+        token_logprobs=checked_logprobs(vote.token_logprobs, vote.text),
+        reasoning=sound_text(vote.reasoning),
     )

@@ -14,8 +14,18 @@ from swarm.domain.errors import PeerError, RequestError, Unavailable
 from swarm.domain.generation import ChatMessage, GenerationRequest, Provenance, Resume, Sampling, TextDelta, Usage
 from swarm.domain.ids import BootId, NodeId, RequestId
 from swarm.domain.nodes import Endpoint, PeerInfo
+from swarm.domain.tokens import TokenLogprob, TokenPrompt, TopLogprob
+from swarm.domain.tools import (
+    MadeToolCall,
+    ResponseFormat,
+    TemplateOptions,
+    ToolCallDelta,
+    ToolChoice,
+    ToolSpec,
+)
 from swarm.peering.answer import END, AnswerReader
 from swarm.peering.http import Reply, failure_of
+from swarm.peering.logprobs import checked_logprobs
 from swarm.peering.request_body import CONTEXT_TOKENS, request_body
 from tests.fakes.made_up_lan import node_status
 
@@ -181,3 +191,109 @@ def test_a_peer_that_cannot_go_on_with_an_answer_is_found_by_its_first_piece() -
 def test_an_answer_to_go_on_with_travels_in_the_swarms_own_words() -> None:
     request = GenerationRequest(RequestId("r1"), "x", resume=Resume((1, 2), "d1"))
     assert request_body(request)["swarm"] == {"resume": {"tokens": (1, 2), "model_digest": "d1"}}
+
+
+def chunk_with(delta: dict[str, Any], **choice: Any) -> str:
+    return json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": None, **choice}]})
+
+
+SMILE = TokenLogprob("\N{GRINNING FACE}", (0x98, 0x80), -0.25, (TopLogprob("a", (97,), -0.1),))
+
+
+def test_log_probabilities_of_a_conversation_keep_their_bytes() -> None:
+    top = [{"token": "a", "logprob": 0.0, "bytes": [97]}]
+    told = [
+        {"token": "", "logprob": -1e9, "bytes": [0xF0, 0x9F], "top_logprobs": top},
+        {"token": SMILE.token, "logprob": -0.25, "bytes": [0x98, 0x80], "top_logprobs": []},
+    ]
+    event = chunk_with({"content": SMILE.token}, logprobs={"content": told}, token_ids=[4, 5])
+    (delta,) = read(event)
+    assert [token.raw for token in delta.token_logprobs] == [(0xF0, 0x9F), (0x98, 0x80)]
+    assert delta.token_logprobs[0] == TokenLogprob("", (0xF0, 0x9F), -9999.0, (TopLogprob("a", (97,), 0.0),))
+    assert (delta.tokens, delta.logprob_sum) == (2, -9999.25)
+
+
+def test_log_probabilities_of_completions_are_read_from_their_lists() -> None:
+    lists = {"tokens": ["a", "b"], "token_logprobs": [None, 3.0], "top_logprobs": [None, {"b": -0.5, "c": -2.0}]}
+    event = json.dumps({"choices": [{"text": "ab", "logprobs": {**lists, "text_offset": [0, 1]}, "token_ids": []}]})
+    (delta,) = read(event)
+    assert (delta.tokens, delta.logprob_sum) == (0, 0.0)
+    first, second = delta.token_logprobs
+    assert (first.logprob, second.logprob) == (None, 0.0)
+    assert second.top == (TopLogprob("b", (98,), -0.5), TopLogprob("c", (99,), -2.0))
+    with pytest.raises(PeerError, match="different lengths"):
+        read(json.dumps({"choices": [{"text": "ab", "logprobs": {**lists, "tokens": ["a"]}}]}))
+
+
+def test_log_probabilities_of_another_text_are_not_believed() -> None:
+    assert checked_logprobs((SMILE,), "something else") == ()
+    strange = TokenLogprob("a", (300,), 0.7, (TopLogprob("b", (98,), 5.0),) * 30)
+    (made,) = checked_logprobs((strange,), "a")
+    assert made == TokenLogprob("a", (97,), 0.0, (TopLogprob("b", (98,), 0.0),) * 20)
+
+
+def test_calls_and_reasoning_are_read_without_text() -> None:
+    call = {"index": 1, "id": "c1", "type": "function", "function": {"name": "add", "arguments": ""}}
+    deltas = read(
+        chunk_with({"role": "assistant", "content": ""}),
+        chunk_with({"reasoning": "Hm.", "reasoning_content": "Hm."}, token_ids=[1]),
+        chunk_with({"tool_calls": [call]}, token_ids=[2, 3]),
+        chunk_with({"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]}, token_ids=[4]),
+        chunk(finish="tool_calls"),
+        END,
+    )
+    assert [delta.reasoning for delta in deltas] == ["Hm.", "", "", ""]
+    assert [delta.tool_calls for delta in deltas[1:3]] == [
+        (ToolCallDelta(1, "c1", "add", ""),),
+        (ToolCallDelta(1, "", "", "{}"),),
+    ]
+    assert (deltas[-1].finish_reason, deltas[-1].usage) == ("tool_calls", Usage(0, 4))
+
+
+def test_tokens_that_come_without_text_are_counted_with_the_next() -> None:
+    deltas = read(
+        chunk_with({}, token_ids=[1]),
+        chunk_with({"content": "a"}, token_ids=[2]),
+        chunk_with({"content": "b"}, token_ids=[]),
+        chunk_with({}, token_ids=[3], finish_reason="stop"),
+        usage(3, 3),
+        END,
+    )
+    assert [delta.token_ids for delta in deltas] == [(1, 2), (), (3,)]
+    assert [delta.tokens for delta in deltas] == [2, 0, 1]
+
+
+def test_everything_that_a_request_can_say_is_said_to_a_peer() -> None:
+    request = GenerationRequest(
+        RequestId("r1"),
+        (
+            ChatMessage("assistant", "", (MadeToolCall("c1", "add", "{}"),)),
+            ChatMessage("tool", "3", tool_call_id="c1", name="add"),
+        ),
+        Sampling(logprobs=2, top_k=4, min_p=0.1, logit_bias=((5, -100.0),), ignore_eos=True, stop_token_ids=(9,)),
+        response_format=ResponseFormat("json_schema", '{"type": "object"}'),
+        tools=(ToolSpec("add", "Adds.", '{"type": "object"}', True),),
+        tool_choice=ToolChoice("named", "add"),
+        parallel_tool_calls=False,
+        template=TemplateOptions("low", '{"mood": "good"}'),
+    )
+    body = request_body(request)
+    function = {"name": "add", "description": "Adds.", "parameters": {"type": "object"}, "strict": True}
+    assert body["messages"][0]["tool_calls"] == [
+        {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    ]
+    assert body["messages"][1] == {"role": "tool", "content": "3", "tool_call_id": "c1", "name": "add"}
+    assert (body["logprobs"], body["top_logprobs"], body["logit_bias"]) == (True, 2, {"5": -100.0})
+    assert (body["top_k"], body["min_p"], body["ignore_eos"], body["stop_token_ids"]) == (4, 0.1, True, [9])
+    assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert body["tools"] == [{"type": "function", "function": function}]
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "add"}}
+    assert (body["parallel_tool_calls"], body["reasoning_effort"]) == (False, "low")
+    assert body["chat_template_kwargs"] == {"mood": "good"}
+    assert "presence_penalty" not in body
+
+
+def test_token_ids_and_an_echo_are_for_completions() -> None:
+    sampling = Sampling(max_tokens=0, logprobs=0)
+    body = request_body(GenerationRequest(RequestId("r1"), TokenPrompt((1, 2)), sampling, echo=True))
+    assert (body["prompt"], body["max_tokens"], body["logprobs"], body["echo"]) == ([1, 2], 0, 0, True)
