@@ -12,7 +12,10 @@ from aiohttp import web
 from swarm.api.shapes.base import half_character, path_of
 from swarm.domain.errors import RequestError
 from swarm.wire.codec import JSON_TYPE
+from swarm.wire.proof import digest_of
 
+BODY_DIGEST = web.RequestKey("body_digest", str)
+"""SHA-256 that the body must have, where another node proves its key with it."""
 FEDERATION_LIMIT_BYTES = 2**20
 PATIENCE_S = 20.0
 """For any body, before the time that its size may take at `SLOWEST_BYTES_PER_S`."""
@@ -30,9 +33,12 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
         raise _too_large(limit_bytes)
     try:
         async with asyncio.timeout(PATIENCE_S + expected / SLOWEST_BYTES_PER_S):
-            return await _read_at_most(request, limit_bytes)
+            body = await _read_at_most(request, limit_bytes)
     except TimeoutError:
         raise RequestError("The body of the request came too slowly.", status=408) from None
+    if BODY_DIGEST in request and digest_of(body) != request[BODY_DIGEST]:
+        raise RequestError("The body is not the one that the proof is for.", status=401, code="invalid_api_key")
+    return body
 
 
 async def _read_at_most(request: web.Request, limit_bytes: int) -> bytes:

@@ -82,4 +82,6 @@ def retry_headers(error: BaseException) -> dict[str, str]:
     """OpenAI's clients try again after every 5xx by themselves, unless they are told that it is of no use."""
     if isinstance(error, Unavailable):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
-    return {"x-should-retry": "false"} if failure_of(error).repeats else {}
+    failure = failure_of(error)
+    headers = {"x-should-retry": "false"} if failure.repeats else {}
+    return headers | ({"WWW-Authenticate": "Bearer"} if failure.status == 401 else {})

@@ -7,14 +7,20 @@ import logging
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 
 from aiohttp import web
 
+from swarm.api.bodies import BODY_DIGEST
+from swarm.api.cors import Origins, cors_headers, preflight_reply
 from swarm.api.errors import error_body, failure_of, not_ready, retry_headers
 from swarm.api.json_replies import json_reply
+from swarm.api.keys import Keys
 from swarm.api.security import refuse_strangers
 from swarm.api.services import ApiServices
+from swarm.api.settings import ApiSettings
 from swarm.domain.errors import RequestError, SwarmError, Unavailable
+from swarm.domain.ids import NodeId
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +29,8 @@ OWN_ID = web.RequestKey("own_id", str)
 """Unique on this node; what the request is called within it."""
 REQUEST_ID = web.RequestKey("request_id", str)
 """What the response is marked with: the caller's own id where it sent one."""
+ORIGIN = web.RequestKey("origin", str)
+"""Of the page that calls, where it may read the reply."""
 CALLERS_ID = re.compile(r"[\x21-\x7e]{1,128}")
 """A caller's request id that is fit for a header and a log line."""
 
@@ -54,11 +62,34 @@ class InFlight:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call."""
+
+    own_names: Collection[str]
+    origins: Origins
+    keys: Keys
+
+    @classmethod
+    def of(cls, settings: ApiSettings, own_names: Collection[str], node: NodeId) -> Access:
+        return cls(own_names, Origins(settings.cors_origins), Keys(settings.keys, node))
+
+    def check(self, request: web.Request) -> None:
+        """Raises `RequestError`."""
+        origin = self.origins.allowed(request.headers)
+        refuse_strangers(request.method, request.headers, self.own_names, origin)
+        if origin is not None:
+            request[ORIGIN] = origin
+        digest = self.keys.check(request.method, request.path, request.headers)
+        if digest is not None:
+            request[BODY_DIGEST] = digest
+
+
 class Gate:
     """The middleware of the whole application."""
 
-    def __init__(self, services: ApiServices, own_names: Collection[str], in_flight: InFlight) -> None:
-        self._services, self._own_names, self._in_flight = services, own_names, in_flight
+    def __init__(self, services: ApiServices, access: Access, in_flight: InFlight) -> None:
+        self._services, self._access, self._in_flight = services, access, in_flight
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -67,7 +98,9 @@ class Gate:
         request[REQUEST_ID] = given if CALLERS_ID.fullmatch(given) else request[OWN_ID]
         with self._in_flight:
             try:
-                refuse_strangers(request.method, request.headers, self._own_names)
+                self._access.check(request)
+                if ORIGIN in request and (reply := preflight_reply(request)):
+                    return reply
                 return await handler(request)
             except web.HTTPException as error:
                 return self._tell(request, _as_request_error(request, error), error.headers.get("Allow"))
@@ -115,3 +148,5 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
     response.headers["X-Request-Id"] = request.get(REQUEST_ID, "-")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Server"] = "local-swarm"
+    if ORIGIN in request:
+        response.headers.update(cors_headers(request[ORIGIN]))

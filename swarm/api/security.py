@@ -19,15 +19,18 @@ LOCAL_SUFFIXES = ("", ".local", ".lan", ".home.arpa", ".internal")
 """What a network's own names end in; none of them can be had on the public internet."""
 
 
-def refuse_strangers(method: str, headers: Mapping[str, str], own_names: Collection[str]) -> None:
-    """Raises `RequestError` 403 for a rebound name or a page of another site."""
+def refuse_strangers(
+    method: str, headers: Mapping[str, str], own_names: Collection[str], allowed_origin: str | None = None
+) -> None:
+    """Raises `RequestError` 403 for a rebound name or a page of another site, unless it is an allowed one."""
     host = headers.get("Host", "")
     if not host_is_local(host, own_names):
         raise RequestError(
             "This node answers to its addresses and its own name only; open it by its IP address.", status=403
         )
-    if not _is_navigation(method, headers) and not comes_from_here(headers, host):
-        raise RequestError("Pages of other sites may not call this node.", status=403)
+    if allowed_origin is None and not _is_navigation(method, headers) and not comes_from_here(headers, host):
+        message = "Pages of other sites may not call this node; its setting api.cors_origins names those that may."
+        raise RequestError(message, status=403)
 
 
 def host_is_local(host: str, own_names: Collection[str]) -> bool:

@@ -18,9 +18,10 @@ from swarm.api.event_routes import EventRoutes
 from swarm.api.events import EventFeed
 from swarm.api.federation_routes import FederationRoutes
 from swarm.api.health import HealthRoutes
-from swarm.api.middleware import Gate, InFlight, add_common_headers
+from swarm.api.middleware import Access, Gate, InFlight, add_common_headers
 from swarm.api.openai_routes import OpenAiRoutes
 from swarm.api.page_routes import Page, PageRoutes, load_page
+from swarm.api.protocol import Runner
 from swarm.api.protocol_log import ProtocolLog
 from swarm.api.recent_requests import RecentRequests
 from swarm.api.services import ApiServices
@@ -35,8 +36,6 @@ IDLE_S = 30.0
 """A connection may be silent for this long; also the longest that the head of a request may take."""
 LINGER_S = 2.0
 """How long a body that was refused is read and thrown away, so that the caller gets to see the refusal."""
-CANCEL_S = 0.1
-"""aiohttp's own patience with what is cancelled after the drain."""
 TIDY_S = 5.0
 """What cancelled requests may take to give back what they hold."""
 BACKLOG = 1024
@@ -94,15 +93,14 @@ class ApiServer:
         page = await asyncio.to_thread(load_page)
         application = build_application(self._services, self._settings, names, page, self._in_flight, self._feed)
         async with AsyncExitStack() as stack:
-            runner = web.AppRunner(
+            runner = Runner(
                 application,
+                self._services.new_id,
                 access_log=None,
                 logger=ProtocolLog(logging.getLogger("aiohttp.server"), {}),
                 auto_decompress=False,
-                handler_cancellation=True,
                 keepalive_timeout=IDLE_S,
                 lingering_time=LINGER_S,
-                shutdown_timeout=CANCEL_S,
             )
             stack.push_async_callback(self._in_flight.wait_until_idle, TIDY_S)
             stack.push_async_callback(runner.cleanup)
@@ -180,7 +178,8 @@ def build_application(
 ) -> web.Application:
     recent = RecentRequests(services.clock)
     application = web.Application(
-        middlewares=[Gate(services, own_names, in_flight).handle], client_max_size=settings.body_limit_bytes
+        middlewares=[Gate(services, Access.of(settings, own_names, services.status().node), in_flight).handle],
+        client_max_size=settings.body_limit_bytes,
     )
     application.on_response_prepare.append(add_common_headers)
     application.add_routes(OpenAiRoutes(services, settings, recent).routes())

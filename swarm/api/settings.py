@@ -13,6 +13,11 @@ class ApiSettings:
     """TCP port; 0 takes any free one."""
     port_tries: int = 10
     """How many following ports are tried where `port` is taken."""
+    keys: tuple[str, ...] = ()
+    """Callers must bring one of these as `Authorization: Bearer KEY`; empty asks for none. Nodes that answer for each
+    other need one in common; the first is what this node proves to have."""
+    cors_origins: tuple[str, ...] = ()
+    """Pages of these origins may call from a browser; `*` is all of them."""
     body_limit_bytes: int = 8 * 2**20
     """Of a request; larger ones get 413. 8 MiB holds a context of a million tokens."""
     keep_alive_s: float = 5.0

@@ -76,7 +76,7 @@ class Daemon:
         self._changed = asyncio.Event()
         self._told: dict[str, object] = {}
         self._chain_addresses: dict[NodeId, tuple[str, ...]] = {}
-        self._link = FederationClient(self._clock)
+        self._link = FederationClient(self._clock, settings.api.keys)
         self._build_core()
 
     def _choose_model(self) -> ModelChoice:

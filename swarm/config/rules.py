@@ -96,6 +96,11 @@ def is_peer(text: str) -> bool:
     return True
 
 
+def is_origin(text: str) -> bool:
+    """As browsers send it; some programs built on one have a scheme of their own."""
+    return text == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]*", text) is not None
+
+
 def _is_name(text: str) -> bool:
     return len(text) <= NAME_LIMIT and text.isprintable()
 
@@ -117,6 +122,14 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "api.port": PORT,
         "api.port_tries": COUNT,
         "api.drain_s": DURATION,
+        "api.keys": Rule(
+            "a list of keys, each of 8 or more printable ASCII characters without spaces",
+            lambda keys: all(len(key) >= 8 and key.isascii() and key.isprintable() and " " not in key for key in keys),
+        ),
+        "api.cors_origins": Rule(
+            'a list of origins such as http://localhost:3000 or app://obsidian.md, or "*" for all',
+            lambda origins: all(map(is_origin, origins)),
+        ),
         "discovery.peers": Rule(
             "a list of HOST:PORT, such as 192.168.1.20:17615 or [fd00::20]:17615",
             lambda peers: all(map(is_peer, peers)),

@@ -28,6 +28,7 @@ from swarm.peering.http import (
 )
 from swarm.peering.logprobs import checked_logprobs
 from swarm.peering.peer_source import PeerSource
+from swarm.peering.prover import Prover
 from swarm.ports.clock import Clock
 from swarm.ports.text_source import TextSource
 from swarm.wire.codec import MSGPACK_TYPE, decode, pack
@@ -68,8 +69,9 @@ MOST_VOTES = 16
 class FederationClient:
     """`ports.PeerLink` over HTTP. An async context manager: leaving it closes every connection."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, keys: tuple[str, ...] = ()) -> None:
+        """`keys`: of the API, as they are configured here; the first of them is proved to the nodes asked."""
+        self._clock, self._prover = clock, Prover(keys[0] if keys else "")
         self._calls = Calls()
         self._opened: aiohttp.ClientSession | None = None
 
@@ -114,7 +116,7 @@ class FederationClient:
         with self._calls.to(peer) as call:
             async with call.waiting():
                 limit = REPLY_LIMIT_BYTES if request.sampling.logprobs is None else TOLD_VOTE_LIMIT_BYTES
-                reply = await self._exchange("POST", peer.endpoint, VOTE_PATH, timeout_s, message, limit)
+                reply = await self._exchange("POST", peer.endpoint, VOTE_PATH, timeout_s, message, limit, peer.node)
         latency_s = self._clock.now() - asked_at
         votes = decode(VoteReply, _accepted(reply, peer.endpoint).body, reply.content_type).votes[:MOST_VOTES]
         if not votes:
@@ -127,7 +129,7 @@ class FederationClient:
         message = ScoreRequest(request.id, request.prompt, texts, request.model)
         with self._calls.to(peer) as call:
             async with call.waiting():
-                reply = await self._exchange("POST", peer.endpoint, SCORE_PATH, timeout_s, message)
+                reply = await self._exchange("POST", peer.endpoint, SCORE_PATH, timeout_s, message, node=peer.node)
         scores = decode(ScoreReply, _accepted(reply, peer.endpoint).body, reply.content_type).scores
         if len(scores) != len(texts):
             raise PeerError(f"{peer.endpoint} scored {len(scores)} of {len(texts)} texts.")
@@ -149,7 +151,7 @@ class FederationClient:
             await self._exchange("POST", endpoint, GOODBYE_PATH, GOODBYE_TIMEOUT_S, message)
 
     def source(self, peer: PeerInfo) -> TextSource:
-        return PeerSource(self._session, self._clock, peer, self._calls)
+        return PeerSource(self._session, self._clock, peer, self._calls, self._prover)
 
     def forget(self, node: NodeId) -> None:
         """It is gone: what is asked of it ends now, with `PeerError`."""
@@ -169,10 +171,12 @@ class FederationClient:
         timeout_s: float,
         message: Any = None,
         limit_bytes: int = REPLY_LIMIT_BYTES,
+        node: NodeId | None = None,
     ) -> Reply:
         with as_peer_errors(endpoint):
             body = None if message is None else pack(message)
             headers = {"Accept": MSGPACK_TYPE} | ({} if body is None else {"Content-Type": MSGPACK_TYPE})
+            headers |= self._prover.headers(node, method, path, body or b"")
             url = url_of(endpoint, path)
             async with (
                 asyncio.timeout(timeout_s),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 
 import aiohttp
@@ -12,9 +13,11 @@ from swarm.domain.nodes import PeerInfo
 from swarm.peering.answer import AnswerReader
 from swarm.peering.calls import Call, Calls
 from swarm.peering.http import CONNECT_TIMEOUT_S, as_peer_errors, failure_of, read_reply, url_of
+from swarm.peering.prover import Prover
 from swarm.peering.request_body import request_body
 from swarm.peering.sse import SseParser
 from swarm.ports.clock import Clock
+from swarm.wire.codec import JSON_TYPE
 
 CHAT_PATH = "/v1/chat/completions"
 TEXT_PATH = "/v1/completions"
@@ -28,8 +31,10 @@ ANSWER_LIMIT_BYTES = 64 * 2**20
 
 
 class PeerSource:
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock, peer: PeerInfo, calls: Calls) -> None:
-        self._session, self._clock, self._peer, self._calls = session, clock, peer, calls
+    def __init__(
+        self, session: aiohttp.ClientSession, clock: Clock, peer: PeerInfo, calls: Calls, prover: Prover
+    ) -> None:
+        self._session, self._clock, self._peer, self._calls, self._prover = session, clock, peer, calls, prover
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """Closing it closes the connection, which stops the peer's generation."""
@@ -56,10 +61,18 @@ class PeerSource:
         raise PeerError(f"{self._peer.endpoint} broke its answer off.")
 
     async def _ask(self, request: GenerationRequest) -> aiohttp.ClientResponse:
+        path = CHAT_PATH if isinstance(request.prompt, tuple) else TEXT_PATH
+        body = json.dumps(request_body(request)).encode()
+        headers = {
+            "X-Swarm-Alone": "1",
+            "X-Request-Id": request.id,
+            "Accept": EVENT_STREAM_TYPE,
+            "Content-Type": JSON_TYPE,
+        }
         return await self._session.post(
-            url_of(self._peer.endpoint, CHAT_PATH if isinstance(request.prompt, tuple) else TEXT_PATH),
-            json=request_body(request),
-            headers={"X-Swarm-Alone": "1", "X-Request-Id": request.id, "Accept": EVENT_STREAM_TYPE},
+            url_of(self._peer.endpoint, path),
+            data=body,
+            headers=headers | self._prover.headers(self._peer.node, "POST", path, body),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_LIMIT_S),
             allow_redirects=False,
         )

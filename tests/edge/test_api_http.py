@@ -349,3 +349,69 @@ async def test_the_last_decisions_can_be_read() -> None:
         (told,) = (await response.json())["decisions"]
     assert told["ballots"][0]["node"] == NODE
     assert told["prompt"] is None
+
+
+ORIGIN = "http://localhost:3000"
+
+
+async def test_pages_of_configured_origins_may_call_and_send_whatever_headers_they_name() -> None:
+    preflight = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,x-stainless-new-this-year",
+        "Sec-Fetch-Site": "cross-site",
+    }
+    async with session_of(FakeNode(), cors_origins=(ORIGIN,), keys=("a-long-key",)) as session:
+        asked = await session.options("/v1/chat/completions", headers=preflight)
+        assert asked.status == 204
+        assert asked.headers["Access-Control-Allow-Headers"] == "content-type,x-stainless-new-this-year"
+        assert asked.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert asked.headers["Vary"] == "Origin, Access-Control-Request-Headers"
+        strange = await session.options("/v1/chat/completions", headers=preflight | {"Origin": "http://evil.example"})
+        assert strange.status == 403
+        assert "Access-Control-Allow-Origin" not in strange.headers
+        headers = {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site", "Authorization": "Bearer a-long-key"}
+        for stream in (False, True):
+            reply = await session.post("/v1/chat/completions", json=CHAT | {"stream": stream}, headers=headers)
+            assert (reply.status, reply.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
+        refused = await session.post("/v1/chat/completions", json=CHAT, headers={"Origin": ORIGIN})
+        assert (refused.status, refused.headers["Access-Control-Allow-Origin"]) == (401, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (None, 401),
+        ("Bearer wrong-key", 401),
+        ("Basic first-key", 401),
+        ("Bearer first-kéy", 401),
+        ("Bearer first-key", 200),
+        ("bearer other-key", 200),
+    ],
+)
+async def test_a_key_is_asked_for_where_some_are_configured(authorization: str | None, status: int) -> None:
+    headers = {"Authorization": authorization} if authorization else {}
+    async with session_of(FakeNode(), keys=("first-key", "other-key")) as session:
+        for path in ("/v1/chat/completions", "/chat/completions"):
+            response = await session.post(path, json=CHAT, headers=headers)
+            assert response.status == status
+        if status == 401:
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+            assert (await response.json())["error"]["code"] == "invalid_api_key"
+        assert (await session.get("/v1/models", headers=headers)).status == status
+        for path in ("/health", "/", "/v1/federation/peers"):
+            assert (await session.get(path)).status == 200
+
+
+async def test_bytes_that_are_not_http_get_the_same_shape_of_error() -> None:
+    async with ApiServer(FakeNode().services(), ApiSettings(port=0), "127.0.0.1") as server:
+        for sent in (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b", b"\x16\x03\x01\x00", b"GET / HTTP/9"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.endpoint.port)
+            writer.write(sent + b"\r\n\r\n")
+            async with asyncio.timeout(5):
+                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+            await writer.wait_closed()
+            assert b" 400 " in head.splitlines()[0]
+            assert b"X-Request-Id: id" in head
+            assert json.loads(body)["error"]["code"] == "malformed_request"

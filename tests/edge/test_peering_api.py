@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
+import aiohttp
 import pytest
 
 from swarm.api.server import ApiServer
@@ -16,6 +17,7 @@ from swarm.domain.generation import ChatMessage, GenerationRequest, Provenance, 
 from swarm.domain.ids import RequestId
 from swarm.domain.nodes import PeerInfo
 from swarm.peering.client import FederationClient
+from swarm.wire.proof import make_proof
 from tests.fakes.api_node import NODE, READY, VOTE, FakeNode, ScriptedAnswers, WallClock, peer
 
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=7, stop=("END",), seed=3)
@@ -36,10 +38,10 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair(node: FakeNode) -> AsyncIterator[Pair]:
+async def pair(node: FakeNode, keys: tuple[str, ...] = (), asked_with: tuple[str, ...] = ()) -> AsyncIterator[Pair]:
     async with (
-        ApiServer(node.services(), ApiSettings(port=0, keep_alive_s=0.05), "127.0.0.1") as server,
-        FederationClient(WallClock()) as client,
+        ApiServer(node.services(), ApiSettings(port=0, keep_alive_s=0.05, keys=keys), "127.0.0.1") as server,
+        FederationClient(WallClock(), asked_with) as client,
     ):
         yield Pair(node, client, peer("attic", NODE, endpoint=server.endpoint))
 
@@ -113,3 +115,27 @@ async def test_votes_and_goodbyes_arrive() -> None:
     assert replace(vote, latency_s=VOTE.latency_s) == VOTE
     assert [asked.prompt for asked in both.node.voted] == [CHAT.prompt]
     assert both.node.goodbyes == ["x" * 16]
+
+
+async def test_nodes_with_a_key_in_common_answer_for_each_other_and_others_do_not() -> None:
+    for keys, accepted in ((("first-key",), True), (("other-key",), False), ((), False)):
+        async with pair(FakeNode(), ("one-more-key", "first-key"), keys) as both:
+            assert await both.client.probe(both.peer.endpoint, 1.5) == READY
+            if accepted:
+                assert (await both.collect(CHAT))[-1].finish_reason == "stop"
+                assert await both.client.request_vote(both.peer, CHAT, 5.0)
+                continue
+            with pytest.raises(PeerError, match="API key"):
+                await both.collect(CHAT)
+            with pytest.raises(PeerError, match="API key"):
+                await both.client.request_vote(both.peer, CHAT, 5.0)
+
+
+async def test_a_proof_is_for_one_body_only() -> None:
+    async with pair(FakeNode(), ("first-key",)) as both, aiohttp.ClientSession() as session:
+        url = f"http://{both.peer.endpoint}/v1/chat/completions"
+        body = b'{"messages": [{"role": "user", "content": "Hi"}]}'
+        proof = make_proof("first-key", "POST", "/v1/chat/completions", NODE, body)
+        headers = {"X-Swarm-Proof": proof, "Content-Type": "application/json"}
+        assert (await session.post(url, data=body, headers=headers)).status == 200
+        assert (await session.post(url, data=body.replace(b"Hi", b"Ho"), headers=headers)).status == 401
