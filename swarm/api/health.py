@@ -1,4 +1,4 @@
-"""GET /health: 200 if and only if this node can answer now; no key, no Accept header, nothing to know."""
+"""GET /health: 200 if and only if this node can answer now, which it has just tried; no key, nothing to know."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from aiohttp import web
 
 from swarm.api.errors import error_body, not_ready, retry_headers
 from swarm.api.json_replies import json_reply
+from swarm.api.probing import Prober
 from swarm.api.services import ApiServices
 from swarm.domain.coverage import strength, what_is_unserved
 from swarm.domain.errors import Unavailable
@@ -17,6 +18,7 @@ from swarm.domain.nodes import Coverage, NodeStatus
 class HealthRoutes:
     def __init__(self, services: ApiServices) -> None:
         self._services = services
+        self._prober = None if services.tools is None else Prober(services.tools, services.clock)
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/health", self._health), web.get("/v1/health", self._health)]
@@ -28,9 +30,13 @@ class HealthRoutes:
             "coverage": coverage_facts(status.coverage),
             "peers": sum(peer.standing == "alive" for peer in self._services.peers()),
         }
-        if status.can_answer:
-            return json_reply({"status": "ok", "state": status.state, **facts})
-        error = Unavailable(why_not_ready(status))
+        try:
+            if not status.can_answer:
+                raise Unavailable(why_not_ready(status))
+            probe = {"probe": await self._prober.facts()} if self._prober else {}
+            return json_reply({"status": "ok", "state": status.state, **facts, **probe})
+        except Unavailable as unavailable:
+            error = unavailable
         body = {"status": "unavailable", **error_body(error), **not_ready(status), **facts}
         return json_reply(body, 503, retry_headers(error))
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from swarm.domain.errors import RequestError
 from swarm.domain.nodes import ModelInfo, NodeStatus, PeerInfo
 
 
 def known_models(status: NodeStatus, peers: Sequence[PeerInfo]) -> tuple[ModelInfo, ...]:
-    """This node's own first, then what living peers answer with; each name once."""
+    """What can be answered now: this node's own first, then what living peers answer with; each name once."""
     answering = (peer.status for peer in peers if peer.standing == "alive" and peer.status and peer.status.can_answer)
     models: dict[str, ModelInfo] = {}
-    for holder in (status, *answering):
+    for holder in (*((status,) if status.can_answer else ()), *answering):
         if holder.model is not None:
             models.setdefault(holder.model.id, holder.model)
     return tuple(models.values())
+
+
+def no_such_model(name: str, why: str) -> RequestError:
+    message = f"The model {name!r} does not exist here; {why}. GET /v1/models lists those that do."
+    return RequestError(message, param="model", code="model_not_found", status=404)
 
 
 def model_body(model: ModelInfo) -> dict[str, Any]:

@@ -12,14 +12,13 @@ from swarm.api.choices import Choices, open_choices
 from swarm.api.errors import error_body
 from swarm.api.json_replies import json_reply
 from swarm.api.middleware import OWN_ID
-from swarm.api.models import known_models, model_body
+from swarm.api.models import known_models, model_body, no_such_model
 from swarm.api.openai_replies import CHAT, COMPLETION, Answer, ChunkedReply, Form, ReplyHead, whole_reply
 from swarm.api.openai_requests import Ask, Defaults, parse_chat, parse_completion
 from swarm.api.recent_requests import RecentRequests, RequestWatch
 from swarm.api.services import ApiServices
 from swarm.api.settings import ApiSettings
 from swarm.api.sse import EventStream, ReaderGone
-from swarm.domain.errors import RequestError
 
 ALONE_HEADER = "X-Swarm-Alone"
 REFUSAL_S = 1.0
@@ -52,12 +51,7 @@ class OpenAiRoutes:
         for model in known_models(self._services.status(), self._services.peers()):
             if model.id == wanted:
                 return json_reply(model_body(model))
-        raise RequestError(
-            f"There is no model {wanted!r} here; /v1/models lists those that are.",
-            param="model",
-            code="model_not_found",
-            status=404,
-        )
+        raise no_such_model(wanted, "no node that can answer now has it")
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, CHAT, parse_chat)

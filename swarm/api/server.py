@@ -19,6 +19,7 @@ from swarm.api.events import EventFeed
 from swarm.api.federation_routes import FederationRoutes
 from swarm.api.health import HealthRoutes
 from swarm.api.middleware import Access, Gate, InFlight, add_common_headers
+from swarm.api.model_routes import ModelRoutes
 from swarm.api.openai_routes import OpenAiRoutes
 from swarm.api.page_routes import Page, PageRoutes, load_page
 from swarm.api.protocol import Runner
@@ -183,6 +184,7 @@ def build_application(
     )
     application.on_response_prepare.append(add_common_headers)
     application.add_routes(OpenAiRoutes(services, settings, recent).routes())
+    application.add_routes(ModelRoutes(services, settings).routes())
     application.add_routes(FederationRoutes(services, recent, feed).routes())
     application.add_routes(EventRoutes(services, feed, settings.keep_alive_s).routes())
     application.add_routes(HealthRoutes(services).routes())

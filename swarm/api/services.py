@@ -12,6 +12,7 @@ from swarm.domain.generation import GenerationRequest, Prompt, TextScore
 from swarm.domain.ids import BootId, NodeId, StrategyName
 from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
 from swarm.ports.clock import Clock
+from swarm.ports.model_tools import ModelTools
 from swarm.ports.text_source import TextSource
 from swarm.ports.weights import WeightsShelf
 
@@ -53,5 +54,7 @@ class ApiServices:
     """Every event of the membership, at once and in order."""
     weights: WeightsShelf | None = None
     """What is handed on of this node's model; None hands nothing on."""
+    tools: ModelTools | None = None
+    """What this node's own model does besides answering; None: nothing."""
     hear_hello: Callable[[NodeId, BootId, Endpoint], None] = no_greetings
     """Another node has met this one, and listens there."""

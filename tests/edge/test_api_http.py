@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,7 +26,7 @@ from swarm.domain.ids import RequestId
 from swarm.domain.nodes import NodeStatus, Progress
 from swarm.wire.codec import MSGPACK_TYPE, pack, unpack
 from swarm.wire.federation_messages import Goodbye, PeersReply, VoteReply, VoteRequest
-from tests.fakes.api_node import BALLOT, NODE, READY, VOTE, FakeNode, ScriptedAnswers, peer
+from tests.fakes.api_node import BALLOT, NODE, READY, VOTE, FakeNode, FakeTools, ScriptedAnswers, peer
 
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 
@@ -150,7 +152,58 @@ async def test_a_ready_node_is_healthy() -> None:
     async with session_of(FakeNode(peers=(peer("pc", "b" * 32),))) as session:
         response = await session.get("/health")
         told = await response.json()
+        probe = told.pop("probe")
     assert told == {"status": "ok", "state": "ready", "model": "demo/tiny", "peers": 1, "coverage": None}
+    assert probe["route"] == "chain"
+    assert [hop["seconds"] for hop in probe["hops"]] == [0.004, 0.006]
+    assert probe["age_s"] < 60
+
+
+async def test_health_is_proved_by_a_token_and_many_who_ask_cost_one() -> None:
+    node = FakeNode()
+    async with session_of(node) as session:
+        replies = await asyncio.gather(*(session.get("/health") for _ in range(5)))
+        assert [reply.status for reply in replies] == [200] * 5
+        assert node.tools.probes == 1
+    node = FakeNode(tools=FakeTools(error=BackendError("the worker ended")))
+    async with session_of(node) as session:
+        for _ in range(2):
+            reply = await session.get("/health")
+            assert reply.status == 503
+            assert "the worker ended" in (await reply.json())["error"]["message"]
+        assert node.tools.probes == 2
+
+
+async def test_embeddings_come_as_numbers_or_base64_and_may_be_shortened() -> None:
+    node = FakeNode()
+    async with session_of(node) as session:
+
+        async def ask(**body: Any) -> Any:
+            reply = await session.post("/v1/embeddings", json=body)
+            return reply.status, await reply.json()
+
+        status, told = await ask(input=["a", "b"])
+        assert status == 200
+        assert [entry["embedding"] for entry in told["data"]] == [[0.6, 0.0, -0.8]] * 2
+        assert told["usage"] == {"prompt_tokens": 6, "total_tokens": 6}
+        _, told = await ask(input=[1, 2], encoding_format="base64")
+        assert struct.unpack("<3f", base64.b64decode(told["data"][0]["embedding"])) == pytest.approx((0.6, 0, -0.8))
+        _, told = await ask(input="a", dimensions=2)
+        assert told["data"][0]["embedding"] == [1.0, 0.0]
+        for bad in ({"dimensions": 4}, {"dimensions": 0}, {"input": []}, {"encoding_format": "int8"}):
+            assert (await ask(**({"input": "a"} | bad)))[0] == 400
+        assert (await ask(input="a", model="nobody/has-it"))[1]["error"]["code"] == "model_not_found"
+
+
+async def test_tokens_are_counted_and_turned_back() -> None:
+    async with session_of(FakeNode()) as session:
+        for path in ("/tokenize", "/v1/tokenize"):
+            told = await (await session.post(path, json={"prompt": "ab", "return_token_strs": True})).json()
+            assert told == {"count": 2, "max_model_len": 2048, "tokens": [97, 98], "token_strs": ["a", "b"]}
+        assert (await session.post("/tokenize", json=CHAT)).status == 200
+        assert (await session.post("/tokenize", json={})).status == 400
+        told = await (await session.post("/detokenize", json={"tokens": [97, 98]})).json()
+        assert told["prompt"] == "ab"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from swarm.domain.federation import Ballot, DecisionRecord, FederationResult, Pe
 from swarm.domain.generation import GenerationRequest, Prompt, Provenance, TextDelta, TextScore, Usage
 from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import BlockSpan, Endpoint, Load, ModelInfo, NodeStatus, PeerInfo
+from swarm.domain.tokens import Embeddings, HopProbe, ModelProbe, TokenizedText
+from swarm.domain.tools import TemplateOptions, ToolSpec
 
 MODEL = ModelInfo(id="demo/tiny", digest="d1" * 20, layers=8, context_tokens=2048, created=1_700_000_000)
 NODE = NodeId("aaaaaaaabbbbbbbbccccccccdddddddd")
@@ -89,6 +91,41 @@ class ScriptedAnswers:
 
 
 @dataclass
+class FakeTools:
+    """Tokens are the characters' code points; the vector of an input has its length at each place."""
+
+    error: Exception | None = None
+    probes: int = 0
+    embedded: list[Prompt] = field(default_factory=list)
+
+    async def tokenize(
+        self,
+        prompt: Prompt,
+        *,
+        tools: tuple[ToolSpec, ...] = (),
+        template: TemplateOptions = TemplateOptions(),  # noqa: B008
+        add_special_tokens: bool = True,
+    ) -> TokenizedText:
+        text = prompt if isinstance(prompt, str) else "".join(map(str, prompt))
+        return TokenizedText(tuple(map(ord, text)), tuple(text), MODEL.context_tokens)
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        return "".join(chr(token % 0xD800) for token in ids)
+
+    async def embed(self, inputs: Sequence[Prompt]) -> Embeddings:
+        if self.error is not None:
+            raise self.error
+        self.embedded += inputs
+        return Embeddings(tuple((0.6, 0.0, -0.8) for _ in inputs), 3 * len(inputs), MODEL.id)
+
+    async def probe(self) -> ModelProbe:
+        self.probes += 1
+        if self.error is not None:
+            raise self.error
+        return ModelProbe(0.01, "chain", (HopProbe("", 0, 4, 0.004), HopProbe(NODE, 4, 8, 0.006)))
+
+
+@dataclass
 class FakeNode:
     answers: ScriptedAnswers = field(default_factory=ScriptedAnswers)
     status: NodeStatus = READY
@@ -97,6 +134,7 @@ class FakeNode:
     goodbyes: list[NodeId] = field(default_factory=list)
     judged: list[tuple[Prompt, tuple[str, ...]]] = field(default_factory=list)
     decisions: tuple[DecisionRecord, ...] = ()
+    tools: FakeTools = field(default_factory=FakeTools)
 
     async def votes(self, request: GenerationRequest) -> tuple[PeerVote, ...]:
         self.voted.append(request)
@@ -113,6 +151,7 @@ class FakeNode:
             votes=self.votes,
             scores=self.scores,
             decisions=lambda: self.decisions,
+            tools=self.tools,
             status=lambda: self.status,
             peers=lambda: self.peers,
             hear_goodbye=self.goodbyes.append,
