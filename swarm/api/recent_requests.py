@@ -22,7 +22,7 @@ KEPT = 100
 ABANDONED_STATUS = 499
 """nginx's number for a caller that left before the answer was whole."""
 
-Kind = Literal["chat", "completion", "vote"]
+Kind = Literal["chat", "completion", "response", "vote"]
 
 
 @dataclass(frozen=True, slots=True)

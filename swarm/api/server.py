@@ -25,6 +25,7 @@ from swarm.api.page_routes import Page, PageRoutes, load_page
 from swarm.api.protocol import Runner
 from swarm.api.protocol_log import ProtocolLog
 from swarm.api.recent_requests import RecentRequests
+from swarm.api.responses_routes import ResponsesRoutes
 from swarm.api.services import ApiServices
 from swarm.api.settings import ApiSettings
 from swarm.api.weights_routes import WeightsRoutes
@@ -184,6 +185,7 @@ def build_application(
     )
     application.on_response_prepare.append(add_common_headers)
     application.add_routes(OpenAiRoutes(services, settings, recent).routes())
+    application.add_routes(ResponsesRoutes(services, settings, recent).routes())
     application.add_routes(ModelRoutes(services, settings).routes())
     application.add_routes(FederationRoutes(services, recent, feed).routes())
     application.add_routes(EventRoutes(services, feed, settings.keep_alive_s).routes())

@@ -54,7 +54,9 @@ class FormatShape(Shape):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: SchemaFormat | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-    """Where other servers have it: beside the type."""
+    """Where /v1/responses and other servers have it: beside the type."""
+    name: str | None = None
+    strict: bool | None = None
 
 
 def tools_of(tools: Sequence[ToolShape] | None) -> tuple[ToolSpec, ...]:

@@ -1,0 +1,91 @@
+"""POST /v1/responses: the newer endpoint, which some coding agents speak only."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from swarm.api.bodies import read_json_object
+from swarm.api.choices import Choices, open_choices
+from swarm.api.errors import error_body
+from swarm.api.json_replies import json_reply
+from swarm.api.middleware import OWN_ID
+from swarm.api.models import known_models
+from swarm.api.openai_requests import Defaults
+from swarm.api.openai_routes import ALONE_HEADER, REFUSAL_S
+from swarm.api.recent_requests import RecentRequests, RequestWatch
+from swarm.api.responses_replies import Event, ResponseBuilder
+from swarm.api.responses_requests import ResponseAsk, parse_response
+from swarm.api.services import ApiServices
+from swarm.api.settings import ApiSettings
+from swarm.api.sse import EventStream, ReaderGone
+
+
+class ResponsesRoutes:
+    def __init__(self, services: ApiServices, settings: ApiSettings, recent: RecentRequests) -> None:
+        self._services, self._settings, self._recent = services, settings, recent
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post(prefix + "/responses", self._respond) for prefix in ("/v1", "")]
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        body = await read_json_object(request, self._settings.body_limit_bytes)
+        alone = request.headers.get(ALONE_HEADER) == "1"
+        id = request[OWN_ID]
+        ask = parse_response(body, Defaults(id, self._services.strategy, alone))
+        builder = ResponseBuilder(ask, id, int(self._services.clock.wall()), self._model(ask))
+        try:
+            with self._recent.watch("response", id, ask.request.model, ask.request.strategy) as watch:
+                async with open_choices(self._services.answers, (ask.request,)) as choices:
+                    if ask.stream:
+                        return await self._stream(EventStream(request), builder, choices, watch)
+                    return await self._whole(builder, choices, watch)
+        except ReaderGone as gone:
+            return gone.response
+
+    def _model(self, ask: ResponseAsk) -> str:
+        models = known_models(self._services.status(), self._services.peers())
+        return ask.request.model or next((model.id for model in models), "")
+
+    async def _whole(self, builder: ResponseBuilder, choices: Choices, watch: RequestWatch) -> web.Response:
+        async for piece in choices.pieces():
+            if piece is not None and piece.delta.progress is None:
+                watch.saw(piece.delta)
+                for _ in builder.add(piece.delta):
+                    pass
+        return json_reply(builder.body())
+
+    async def _stream(
+        self, events: EventStream, builder: ResponseBuilder, choices: Choices, watch: RequestWatch
+    ) -> web.StreamResponse:
+        try:
+            await self._send_pieces(events, builder, choices, watch)
+        except ReaderGone:
+            raise
+        except Exception as error:
+            if not events.started:
+                raise
+            watch.failure = error
+            await _send(events, builder.failed(error_body(error)["error"]))
+        watch.is_told = True
+        await events.end()
+        return events.response
+
+    async def _send_pieces(
+        self, events: EventStream, builder: ResponseBuilder, choices: Choices, watch: RequestWatch
+    ) -> None:
+        going_on, began, has_begun = "waiting", self._services.clock.now(), False
+        async for piece in choices.pieces(self._settings.keep_alive_s):
+            if piece is None or piece.delta.progress is not None:
+                is_late = piece is None or events.started or self._services.clock.now() - began > REFUSAL_S
+                going_on = going_on if piece is None else piece.delta.progress or going_on
+                if is_late:
+                    await events.comment(going_on)
+                continue
+            watch.saw(piece.delta)
+            for event in (*(() if has_begun else builder.begin()), *builder.add(piece.delta)):
+                await _send(events, event)
+            has_begun = True
+
+
+async def _send(events: EventStream, event: Event) -> None:
+    await events.event(event, name=event["type"])
