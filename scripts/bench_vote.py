@@ -5,8 +5,10 @@
 Each member is a model of its own, as `train_demo_model.py` makes them: the first five alike, then any others. Members
 draw one answer to each problem; N = 3, 5, 7 are the first N members, and all arms decide over the same candidates, so
 that their differences are paired. The first member also draws N samples, as the control. Canaries are held-out problems
-of their own: from them come the records of the members, and the choice of the best one. Drawing is kept in the cache
-file: a second run only decides. Intervals are 95 %, by bootstrap over problems; p is McNemar's exact test.
+of their own: from them come the records of the members, and the choice of the best one. Pools of unlike members are
+made of the strongest by its canaries, of like ones, and of the weakest, with a sample for each of several nodes.
+What was drawn is kept in the cache file: a second run only decides. Intervals are 95 %, by bootstrap over problems;
+p is McNemar's exact test.
 """
 
 from __future__ import annotations
@@ -21,13 +23,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from demo_tasks import KINDS, Problem, problems
+from demo_tasks import KINDS, Problem, graded, problems
 from vote_bench.candidates import Cache, Candidate, digest_of
 from vote_bench.tables import Experiment, print_all
+from vote_bench.unlike import Column, Pools, print_unlike
 
 from swarm.domain.federation import PeerVote
 
 TEST_SEED, CANARY_SEED = 777, 778
+WEAK_NODES = 4
+"""In the pools of unlike members."""
 
 
 def held_out(seed: int, count: int, without: Sequence[Problem] = ()) -> list[Problem]:
@@ -61,6 +66,10 @@ def votes_of(rows: Sequence[Sequence[Candidate]], names: Sequence[str], digests:
     ]
 
 
+def _right(asked: Sequence[Problem], answers: Sequence[Candidate]) -> int:
+    return sum(graded(problem, answer.text) for problem, answer in zip(asked, answers, strict=True))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--members", type=Path, nargs="+", required=True, help="folders of models, like ones first")
@@ -91,6 +100,21 @@ def main() -> None:
         score=lambda member, these, texts: cache.scores(folders[member], these, texts),
     )
     print_all(experiment)
+    by_skill = sorted(range(len(folders)), key=lambda at: _right(canaries, drawn(folders[at], canaries, 0)))
+    weakest, strongest = by_skill[0], by_skill[-1]
+
+    def column(member: int, sample: int = 0) -> Column:
+        node = f"{names[member]} {sample}"
+        return Column(
+            *(
+                [candidate.vote(node, digests[member]) for candidate in drawn(folders[member], these, sample)]
+                for these in (asked, canaries)
+            )
+        )
+
+    like = [column(member) for member in range(len(folders)) if member not in (weakest, strongest)]
+    weak = [column(weakest, sample) for sample in range(WEAK_NODES)]
+    print_unlike(Pools(asked, canaries, like, weak, column(strongest)))
 
 
 if __name__ == "__main__":
