@@ -28,5 +28,7 @@ class AnswerForm:
     """JSON Schema of the answer where `kind` is `json`; None where any JSON will do."""
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """JSON Schema of the parameters by name of the tool, where `kind` is `tools`."""
+    must_call: bool = False
+    """A text without a call is no answer."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What each letter of a multiple choice stands for; empty where the request offers none."""

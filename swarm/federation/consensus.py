@@ -21,7 +21,7 @@ def representative(tally: Tally, cluster: Cluster) -> Entry:
     return max(
         cluster.entries,
         key=lambda entry: (
-            entry.vote.finish_reason == "stop",
+            entry.vote.finish_reason != "length",
             entry.vote.model == tally.rules.model,
             central.get(id(entry), 0.0),
             entry.weight.quality,
@@ -38,7 +38,7 @@ def most_central(tally: Tally) -> tuple[Entry, Cluster]:
     ranked = max(
         zip(tally.entries, centrality(tally), strict=True),
         key=lambda pair: (
-            pair[0].vote.finish_reason == "stop",
+            pair[0].vote.finish_reason != "length",
             pair[1],
             pair[0].weight.reliability,
             pair[0].vote.model == tally.rules.model,

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from swarm.domain.federation import FederationResult, PeerVote
 from swarm.domain.generation import Provenance, TextDelta, Usage
 from swarm.domain.tokens import TokenLogprob
+from swarm.domain.tools import ToolCallDelta
 
 PIECE_CHARS = 40
 """Small enough to look like a stream, large enough to cost nothing."""
 
 
 def replay(result: FederationResult) -> Iterator[TextDelta]:
-    """The winner's text in pieces, its tokens spread over them, and the last delta with the decision."""
+    """The winner's thoughts, text and calls in pieces, its tokens with them, and the last delta with the decision."""
     vote = result.winner
-    if vote.reasoning:
-        yield TextDelta(reasoning=vote.reasoning)
-    yield from _told(vote) if vote.token_logprobs else _spread(vote)
+    thoughts = [TextDelta(reasoning=piece) for piece in _cut(vote.reasoning)]
+    yield from _spread(vote, [*thoughts, *_text(vote), *_calls(vote)])
     yield TextDelta(
         finish_reason=vote.finish_reason,
         usage=Usage(vote.prompt_tokens, vote.tokens),
@@ -31,29 +31,47 @@ def _record(result: FederationResult) -> FederationResult:
     return replace(result, winner=replace(result.winner, token_logprobs=(), reasoning=""))
 
 
-def _spread(vote: PeerVote) -> Iterator[TextDelta]:
-    pieces = [vote.text[start : start + PIECE_CHARS] for start in range(0, len(vote.text), PIECE_CHARS)]
+def _spread(vote: PeerVote, pieces: Sequence[TextDelta]) -> Iterator[TextDelta]:
     for index, piece in enumerate(pieces):
         tokens = vote.tokens * (index + 1) // len(pieces) - vote.tokens * index // len(pieces)
-        yield TextDelta(piece, tokens, tokens * (vote.mean_logprob or 0.0))
+        yield replace(piece, tokens=tokens, logprob_sum=tokens * (vote.mean_logprob or 0.0))
 
 
-def _told(vote: PeerVote) -> Iterator[TextDelta]:
-    """Whole tokens, with what is told of them."""
+def _text(vote: PeerVote) -> list[TextDelta]:
+    """Pieces of whole tokens where these are told. Where they do not spell the text, as where a character is cut in
+    two, they go with its last piece."""
+    told = vote.token_logprobs
+    if told and "".join(token.token for token in told) == vote.text:
+        return list(_of_tokens(told))
+    pieces = [TextDelta(piece) for piece in _cut(vote.text)]
+    if told:
+        *before, last = pieces or [TextDelta()]
+        return [*before, replace(last, token_logprobs=told)]
+    return pieces
+
+
+def _of_tokens(told: Sequence[TokenLogprob]) -> Iterator[TextDelta]:
     piece: list[TokenLogprob] = []
-    for told in vote.token_logprobs:
-        piece.append(told)
-        if sum(len(token.token) for token in piece) >= PIECE_CHARS:
+    for token in told:
+        piece.append(token)
+        if sum(len(told.token) for told in piece) >= PIECE_CHARS:
             yield _piece(piece)
             piece = []
     if piece:
         yield _piece(piece)
 
 
-def _piece(tokens: list[TokenLogprob]) -> TextDelta:
-    return TextDelta(
-        "".join(told.token for told in tokens),
-        len(tokens),
-        sum(told.logprob or 0.0 for told in tokens),
-        token_logprobs=tuple(tokens),
-    )
+def _piece(tokens: Sequence[TokenLogprob]) -> TextDelta:
+    return TextDelta("".join(told.token for told in tokens), token_logprobs=tuple(tokens))
+
+
+def _calls(vote: PeerVote) -> Iterator[TextDelta]:
+    """Ids are given where the answer leaves the swarm."""
+    for index, call in enumerate(vote.tool_calls):
+        yield TextDelta(tool_calls=(ToolCallDelta(index, name=call.name),))
+        for piece in _cut(call.arguments):
+            yield TextDelta(tool_calls=(ToolCallDelta(index, arguments=piece),))
+
+
+def _cut(text: str) -> list[str]:
+    return [text[start : start + PIECE_CHARS] for start in range(0, len(text), PIECE_CHARS)]

@@ -33,7 +33,8 @@ def why_invalid(vote: PeerVote, rules: VoteRules) -> str | None:
 
 
 def _chars(vote: PeerVote) -> int:
-    return len(vote.text) + sum(len(call.name) + len(call.arguments) for call in vote.tool_calls)
+    calls = sum(len(call.name) + len(call.arguments) for call in vote.tool_calls)
+    return len(vote.text) + len(vote.reasoning) + calls
 
 
 def _why_implausible(vote: PeerVote) -> str | None:
@@ -44,7 +45,8 @@ def _why_implausible(vote: PeerVote) -> str | None:
         return "its latency is not one"
     if _chars(vote) > CHARS_PER_TOKEN * vote.tokens + SLACK:
         return f"{vote.tokens} tokens cannot make so long a text"
-    written = len(vote.text.encode(errors="replace")) + _chars(vote) - len(vote.text)
+    texts = vote.text + vote.reasoning
+    written = len(texts.encode(errors="replace")) + _chars(vote) - len(texts)
     if vote.tokens > TOKENS_PER_BYTE * written + SLACK * (1 + len(vote.tool_calls)):
         return f"{vote.tokens} tokens cannot make so short a text"
     return None
@@ -53,6 +55,8 @@ def _why_implausible(vote: PeerVote) -> str | None:
 def _why_not_of_form(vote: PeerVote, form: AnswerForm) -> str | None:
     if vote.tool_calls:
         return _why_calls_invalid(vote, form)
+    if form.must_call:
+        return "it calls no tool"
     if form.kind != "json" or vote.finish_reason == "length":
         return None
     try:

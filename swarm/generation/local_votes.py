@@ -12,6 +12,7 @@ from swarm.domain.federation import PeerVote
 from swarm.domain.generation import GenerationRequest, TextDelta
 from swarm.domain.nodes import NodeStatus
 from swarm.domain.seeds import derived_seed
+from swarm.generation.whole_answer import calls_of
 from swarm.ports.clock import Clock
 from swarm.ports.text_source import TextSource
 
@@ -61,6 +62,7 @@ class LocalVotes:
             model_digest=last.provenance.model_digest,
             latency_s=latency_s,
             prompt_tokens=last.usage.prompt_tokens,
+            tool_calls=calls_of(deltas),
             token_logprobs=tuple(told for delta in deltas for told in delta.token_logprobs),
             reasoning="".join(delta.reasoning for delta in deltas),
         )

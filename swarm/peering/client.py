@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from swarm.domain.answers import ToolCall
 from swarm.domain.errors import PeerError
 from swarm.domain.federation import PeerVote
 from swarm.domain.generation import GenerationRequest, TextScore
@@ -203,6 +204,7 @@ def _checked(vote: PeerVote, peer: PeerInfo, latency_s: float) -> PeerVote:
         model=clean_text(vote.model, SENTENCE_LIMIT),
         model_digest=clean_text(vote.model_digest, SENTENCE_LIMIT),
         error=None if vote.error is None else clean_text(vote.error, SENTENCE_LIMIT),
+        tool_calls=tuple(ToolCall(sound_text(call.name), sound_text(call.arguments)) for call in vote.tool_calls),
         token_logprobs=checked_logprobs(vote.token_logprobs, vote.text),
         reasoning=sound_text(vote.reasoning),
     )

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from swarm.domain.answers import ToolCall
 from swarm.domain.errors import BackendError, RequestError
 from swarm.domain.generation import GenerationRequest, Sampling, TextDelta
 from swarm.domain.ids import BootId, NodeId, RequestId
 from swarm.domain.nodes import Load, NodeStatus
+from swarm.domain.tokens import TokenLogprob
+from swarm.domain.tools import ToolCallDelta
 from swarm.generation.local_votes import LocalVotes
 from tests.fakes.clock import ManualClock
 from tests.fakes.text_source import ScriptedSource
@@ -82,3 +85,24 @@ async def test_a_cancel_closes_every_candidate() -> None:
         assert source.open == 3
         task.cancel()
     assert source.open == 0
+
+
+@dataclass
+class Calls(ScriptedSource):
+    """Thinks, and calls two functions in pieces."""
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
+        yield TextDelta(reasoning="Which ", tokens=1)
+        yield TextDelta(reasoning="city?", tokens=1)
+        yield TextDelta(tool_calls=(ToolCallDelta(0, "id0", "weather"),), tokens=1)
+        yield TextDelta(tool_calls=(ToolCallDelta(0, arguments='{"city": '), ToolCallDelta(1, "id1", "clock")))
+        yield TextDelta(tool_calls=(ToolCallDelta(0, arguments='"Rome"}'), ToolCallDelta(1, arguments="{}")))
+        async for delta in super().stream(request):
+            yield replace(delta, text="", token_logprobs=(TokenLogprob("x", (120,), -0.5),))
+
+
+async def test_a_candidate_carries_calls_thoughts_and_log_probabilities() -> None:
+    (vote,) = await local_votes(Calls()).votes(ASKED, 1)
+    assert vote.tool_calls == (ToolCall("weather", '{"city": "Rome"}'), ToolCall("clock", "{}"))
+    assert (vote.text, vote.reasoning) == ("", "Which city?")
+    assert {token.token for token in vote.token_logprobs} == {"x"}
