@@ -42,15 +42,30 @@ def reliabilities(
     nodes: Collection[NodeId], records: Mapping[NodeId, TrackRecord], anchors: Anchors
 ) -> dict[NodeId, float]:
     """0 to 1, by node, of those asked together; a vote compares them with each other."""
+    if not nodes:
+        return {}
     pool = {node: records.get(node, UNKNOWN) for node in nodes}
-    usual = min(ESTABLISHED, median(record.examined for record in pool.values())) if pool else 0.0
-    return {node: _chance(record, usual, anchors.mode, anchors.holds(node)) for node, record in pool.items()}
+    usual_chance = median(posterior_mean(record) for record in pool.values())
+    usual_count = min(ESTABLISHED, median(record.examined for record in pool.values()))
+    return {
+        node: _chance(_beyond_luck(record, usual_chance), record, usual_count, anchors.mode, anchors.holds(node))
+        for node, record in pool.items()
+    }
 
 
-def _chance(record: TrackRecord, usual: float, mode: TrustMode, is_anchor: bool) -> float:
+def _beyond_luck(record: TrackRecord, usual: float) -> float:
+    """The posterior mean, drawn towards the pool's median as far as luck explains the distance: wholly within one
+    standard deviation, by a quarter at two (the positive part of James and Stein's estimate, for each node by itself).
+    Members as good as each other must not weigh differently because some were lucky in their last examinations."""
+    right, wrong = _beta(record)
+    away = posterior_mean(record) - usual
+    luck = right * wrong / ((right + wrong) ** 2 * (right + wrong + 1))
+    return usual + away * max(0.0, 1 - luck / away**2) if away else usual
+
+
+def _chance(chance: float, record: TrackRecord, usual: float, mode: TrustMode, is_anchor: bool) -> float:
     """A newcomer's is drawn towards `NEWCOMER`; in `anchored` also where everybody is new, so that strangers together
     cannot outweigh us."""
-    chance = posterior_mean(record)
     if is_anchor:
         return max(chance, PRIOR_RIGHT / (PRIOR_RIGHT + PRIOR_WRONG)) if mode == "anchored" else chance
     needed = ESTABLISHED if mode == "anchored" else usual
@@ -59,12 +74,18 @@ def _chance(record: TrackRecord, usual: float, mode: TrustMode, is_anchor: bool)
 
 
 def posterior_mean(record: TrackRecord) -> float:
-    """Of a Beta posterior over right answers, with agreement and faults as weak evidence."""
+    """Of the chance to be right."""
+    right, wrong = _beta(record)
+    return right / (right + wrong)
+
+
+def _beta(record: TrackRecord) -> tuple[float, float]:
+    """The counts of a Beta posterior over right answers, with agreement and faults as weak evidence."""
     agreement = AGREEMENT * (record.agreed + record.disagreed)
     scale = AGREEMENT * min(1.0, (1 + MOST_AGREEMENT * record.examined) / agreement) if agreement else 0.0
     right = PRIOR_RIGHT + record.right + scale * record.agreed
     wrong = PRIOR_WRONG + record.wrong + scale * record.disagreed + INVALID * record.invalid + CAUGHT * record.caught
-    return right / (right + wrong)
+    return right, wrong
 
 
 def named_anchors(names: Iterable[str]) -> frozenset[NodeId]:

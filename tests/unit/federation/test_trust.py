@@ -56,6 +56,23 @@ def test_who_answers_wrong_loses_and_who_answers_right_gains() -> None:
     assert weights[B] < 0.2 < 0.8 < weights[A] == weights[HERE]
 
 
+def test_luck_in_the_last_examinations_moves_no_weight_and_lies_do() -> None:
+    records = {HERE: examined(35, 15), A: examined(37, 13), B: examined(33, 17), C: examined(0, 10)}
+    weights = reliabilities([HERE, A, B, C], records, OPEN)
+    assert max(weights[HERE], weights[A], weights[B]) - min(weights[HERE], weights[A], weights[B]) < 0.01
+    assert weights[C] < 0.25
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=7))
+def test_a_chance_is_drawn_towards_the_pools_and_never_beyond(counts: list[tuple[int, int]]) -> None:
+    records = {NodeId(f"n{at}"): examined(*count) for at, count in enumerate(counts)}
+    means = sorted(posterior_mean(record) for record in records.values())
+    for node, chance in reliabilities(list(records), records, Anchors("open", None, frozenset(records))).items():
+        assert means[0] - 1e-9 <= chance <= means[-1] + 1e-9
+        own = posterior_mean(records[node])
+        assert abs(chance - own) <= means[-1] - means[0] + 1e-9
+
+
 def test_a_question_that_nobody_can_answer_says_nothing() -> None:
     made = reputation()
     for _ in range(20):
