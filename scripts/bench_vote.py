@@ -1,6 +1,6 @@
 """What a vote gains: accuracy of every way to choose one answer, on fresh held-out problems that are graded exactly.
 
-    python scripts/bench_vote.py --members DIR DIR ... --cache FILE [--problems 2000] [--canaries 200]
+    python scripts/bench_vote.py --members DIR DIR ... --cache FILE [--problems 2000] [--canaries 200] [--tables faults]
 
 Each member is a model of its own, as `train_demo_model.py` makes them: the first five alike, then any others. Members
 draw one answer to each problem; N = 3, 5, 7 are the first N members, and all arms decide over the same candidates, so
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from demo_tasks import KINDS, Problem, graded, problems
 from vote_bench.candidates import Cache, Candidate, digest_of
-from vote_bench.tables import Experiment, print_all
+from vote_bench.tables import TABLES, Experiment, print_tables
 from vote_bench.unlike import Column, Pools, print_unlike
 
 from swarm.domain.federation import PeerVote
@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--canaries", type=int, default=200, help="held-out problems from which records are learned")
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--tables", nargs="+", choices=(*TABLES, "unlike"), default=(*TABLES, "unlike"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     asked = held_out(TEST_SEED, arguments.problems)
@@ -99,7 +100,9 @@ def main() -> None:
         greedy=votes_of([drawn(folder, asked, -1) for folder in folders], names, digests),
         score=lambda member, these, texts: cache.scores(folders[member], these, texts),
     )
-    print_all(experiment)
+    print_tables(experiment, arguments.tables)
+    if "unlike" not in arguments.tables:
+        return
     by_skill = sorted(range(len(folders)), key=lambda at: _right(canaries, drawn(folders[at], canaries, 0)))
     weakest, strongest = by_skill[0], by_skill[-1]
 

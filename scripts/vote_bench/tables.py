@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
+from types import MappingProxyType
 
 from demo_tasks import Problem, graded
 
@@ -56,16 +57,11 @@ class Experiment:
         return [float(graded(problem, row[member].text)) for problem, row in zip(self.asked, rows, strict=True)]
 
 
-def print_all(experiment: Experiment) -> None:
+def print_tables(experiment: Experiment, wanted: Collection[str]) -> None:
     print(f"{len(experiment.asked)} problems, {len(experiment.canaries)} canaries, {experiment.members} members\n")
-    _print_members(experiment)
-    for size in (size for size in SIZES if size <= experiment.members):
-        _print_choices(experiment, size)
-    _print_abstaining(experiment)
-    for size, faulty in ((size, faulty) for size, faulty in FAULTY if size <= experiment.members):
-        _print_faults(experiment, size, faulty)
-    _print_early_stop(experiment)
-    _print_likeness(experiment)
+    for name, table in TABLES.items():
+        if name in wanted:
+            table(experiment)
 
 
 def _print_members(experiment: Experiment) -> None:
@@ -77,6 +73,11 @@ def _print_members(experiment: Experiment) -> None:
         cells = " | ".join(f"{_percent(share):.1f}" for share in shares)
         print(f"| {experiment.votes[0][member].node} | {cells} |")
     print()
+
+
+def _print_all_choices(experiment: Experiment) -> None:
+    for size in (size for size in SIZES if size <= experiment.members):
+        _print_choices(experiment, size)
 
 
 def _print_choices(experiment: Experiment, size: int) -> None:
@@ -164,6 +165,11 @@ def _print_abstaining(experiment: Experiment) -> None:
     print()
 
 
+def _print_all_faults(experiment: Experiment) -> None:
+    for size, faulty in ((size, faulty) for size, faulty in FAULTY if size <= experiment.members):
+        _print_faults(experiment, size, faulty)
+
+
 def _print_faults(experiment: Experiment, size: int, faulty: int) -> None:
     rows = experiment.first(size)
     fresh = Records()
@@ -227,3 +233,15 @@ def _print_likeness(experiment: Experiment) -> None:
 
 def _percent(shares: Sequence[float]) -> float:
     return 100 * sum(shares) / len(shares)
+
+
+TABLES: Mapping[str, Callable[[Experiment], None]] = MappingProxyType(
+    {
+        "members": _print_members,
+        "choices": _print_all_choices,
+        "abstain": _print_abstaining,
+        "faults": _print_all_faults,
+        "early": _print_early_stop,
+        "likeness": _print_likeness,
+    }
+)
