@@ -37,9 +37,6 @@ class Records:
         except Unavailable:
             return
 
-    def chance(self, vote: PeerVote) -> float:
-        return self._reputation.reliability([vote.node])[vote.node]
-
     def rules(self, votes: Votes) -> VoteRules:
         """This node is the first member."""
         nodes = tuple(vote.node for vote in votes)

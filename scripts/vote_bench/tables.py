@@ -67,12 +67,16 @@ def print_tables(experiment: Experiment, wanted: Collection[str]) -> None:
 def _print_members(experiment: Experiment) -> None:
     print("| member | one sample, % | greedy, % | in its canaries, % |\n| --- | --- | --- | --- |")
     for member in range(experiment.members):
-        pairs = zip(experiment.canaries, experiment.canary_votes, strict=True)
-        checked = [float(graded(problem, row[member].text)) for problem, row in pairs]
-        shares = [experiment.right(experiment.votes, member), experiment.right(experiment.greedy, member), checked]
+        right = [experiment.right(votes, member) for votes in (experiment.votes, experiment.greedy)]
+        shares = [*right, _checked(experiment, member)]
         cells = " | ".join(f"{_percent(share):.1f}" for share in shares)
         print(f"| {experiment.votes[0][member].node} | {cells} |")
     print()
+
+
+def _checked(experiment: Experiment, member: int) -> list[float]:
+    pairs = zip(experiment.canaries, experiment.canary_votes, strict=True)
+    return [float(graded(problem, row[member].text)) for problem, row in pairs]
 
 
 def _print_all_choices(experiment: Experiment) -> None:
@@ -94,7 +98,7 @@ def _print_choices(experiment: Experiment, size: int) -> None:
 def _choices(experiment: Experiment, size: int) -> dict[str, list[float]]:
     rows, records = experiment.first(size), experiment.records(size)
     single = [experiment.right(rows, member) for member in range(size)]
-    best = max(range(size), key=lambda member: records.chance(rows[0][member]))
+    best = max(range(size), key=lambda member: sum(_checked(experiment, member)))
     fresh = Records()
 
     def by(strategy: StrategyName, known: Records, these: Rows = rows) -> list[float]:
