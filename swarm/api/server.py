@@ -21,6 +21,7 @@ from swarm.api.health import HealthRoutes
 from swarm.api.middleware import Access, Gate, InFlight, add_common_headers
 from swarm.api.model_routes import ModelRoutes
 from swarm.api.openai_routes import OpenAiRoutes
+from swarm.api.openapi import DescriptionRoutes
 from swarm.api.page_routes import Page, PageRoutes, load_page
 from swarm.api.protocol import Runner
 from swarm.api.protocol_log import ProtocolLog
@@ -192,5 +193,6 @@ def build_application(
     application.add_routes(HealthRoutes(services).routes())
     if services.weights is not None:
         application.add_routes(WeightsRoutes(services.weights).routes())
+    application.add_routes(DescriptionRoutes(shares_weights=services.weights is not None).routes())
     application.add_routes(PageRoutes(page).routes())
     return application

@@ -20,7 +20,14 @@ PHRASES = (("Input should be", "must be"), ("Value error, ", ""), ("String shoul
 class Shape(BaseModel):
     """A JSON object of a request."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        use_attribute_docstrings=True,
+    )
 
 
 def read(kind: type[T], value: Any, place: Place = ()) -> T:
