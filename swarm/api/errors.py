@@ -73,6 +73,13 @@ def error_body(error: BaseException) -> dict[str, Any]:
     return {"error": {"message": message, "type": failure.type, "param": param, "code": failure.code}}
 
 
+def queue_facts(error: Unavailable) -> dict[str, Any]:
+    """What a full queue adds to its refusal: the position that the request would have had, and an estimate."""
+    if error.position is None:
+        return {}
+    return {"queue": {"position": error.position, "estimate_s": round(error.retry_after_s, 1)}}
+
+
 def not_ready(status: NodeStatus) -> dict[str, Any]:
     """What a node that cannot answer yet adds to its 503: how far it is."""
     return {"state": status.state, "progress": to_plain(status.progress)}

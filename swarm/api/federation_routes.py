@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 from aiohttp import web
@@ -9,7 +10,7 @@ from aiohttp import web
 from swarm.api.bodies import FEDERATION_LIMIT_BYTES, read_body
 from swarm.api.events import EventFeed
 from swarm.api.json_replies import wire_reply
-from swarm.api.middleware import OWN_ID
+from swarm.api.middleware import CLIENT, OWN_ID
 from swarm.api.recent_requests import RecentRequests
 from swarm.api.services import ApiServices
 from swarm.api.shapes.base import half_character
@@ -53,6 +54,7 @@ class FederationRoutes:
 
     async def _vote(self, request: web.Request) -> web.Response:
         asked = generation_request(await read_message(request, VoteRequest), request[OWN_ID])
+        asked = replace(asked, client=request[CLIENT])
         with self._recent.watch("vote", asked.id, asked.model, None) as watch:
             votes = await self._services.votes(asked)
             watch.tokens = sum(vote.tokens for vote in votes)

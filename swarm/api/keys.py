@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Mapping
 
@@ -29,6 +30,11 @@ class Keys:
         elif self._is_known(_given(headers)):
             return None
         raise refused()
+
+    def client_of(self, headers: Mapping[str, str], address: str | None) -> str:
+        """Who asks, for the fair queue: by the key, where keys are asked for, else by the address."""
+        given = _given(headers) if self._keys else ""
+        return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:16] if given else address or ""
 
     def _is_known(self, given: str) -> bool:
         """Compares with all, in constant time."""

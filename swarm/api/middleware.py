@@ -13,7 +13,7 @@ from aiohttp import web
 
 from swarm.api.bodies import BODY_DIGEST
 from swarm.api.cors import Origins, cors_headers, preflight_reply
-from swarm.api.errors import error_body, failure_of, not_ready, retry_headers
+from swarm.api.errors import error_body, failure_of, not_ready, queue_facts, retry_headers
 from swarm.api.json_replies import json_reply
 from swarm.api.keys import Keys
 from swarm.api.security import refuse_strangers
@@ -29,6 +29,8 @@ OWN_ID = web.RequestKey("own_id", str)
 """Unique on this node; what the request is called within it."""
 REQUEST_ID = web.RequestKey("request_id", str)
 """What the response is marked with: the caller's own id where it sent one."""
+CLIENT = web.RequestKey("client", str)
+"""Who asks, as far as that can be told."""
 ORIGIN = web.RequestKey("origin", str)
 """Of the page that calls, where it may read the reply."""
 CALLERS_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -83,6 +85,7 @@ class Access:
         digest = self.keys.check(request.method, request.path, request.headers)
         if digest is not None:
             request[BODY_DIGEST] = digest
+        request[CLIENT] = self.keys.client_of(request.headers, request.remote)
 
 
 class Gate:
@@ -111,8 +114,8 @@ class Gate:
         if not isinstance(error, SwarmError):
             _log_unforeseen(request, error)
         body = error_body(error)
-        if isinstance(error, Unavailable) and not error.busy:
-            body |= not_ready(self._services.status())
+        if isinstance(error, Unavailable):
+            body |= queue_facts(error) if error.busy else not_ready(self._services.status())
         headers = retry_headers(error) | ({"Allow": allow} if allow else {})
         response = json_reply(body, failure_of(error).status, headers)
         if not request.content.at_eof() and request.body_exists:

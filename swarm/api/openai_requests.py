@@ -133,6 +133,7 @@ class Defaults:
     strategy: StrategyName
     """Of a request that asks for federation without naming one."""
     alone: bool = False
+    client: str = ""
 
 
 def parse_chat(body: Mapping[str, Any], defaults: Defaults) -> Ask:
@@ -203,6 +204,7 @@ def _first(body: AnswerShape, prompt: Prompt, sampling: Sampling, defaults: Defa
         model=model,
         strategy=strategy or by_name,
         alone=alone or defaults.alone,
+        client=defaults.client,
     )
 
 

@@ -11,7 +11,7 @@ from swarm.api.bodies import read_json_object
 from swarm.api.choices import Choices, open_choices
 from swarm.api.errors import error_body
 from swarm.api.json_replies import json_reply
-from swarm.api.middleware import OWN_ID
+from swarm.api.middleware import CLIENT, OWN_ID
 from swarm.api.models import known_models, model_body, no_such_model
 from swarm.api.openai_replies import CHAT, COMPLETION, Answer, ChunkedReply, Form, ReplyHead, whole_reply
 from swarm.api.openai_requests import Ask, Defaults, parse_chat, parse_completion
@@ -65,7 +65,7 @@ class OpenAiRoutes:
         body = await read_json_object(request, self._settings.body_limit_bytes)
         alone = request.headers.get(ALONE_HEADER) == "1"
         id = request[OWN_ID]
-        ask = parse(body, Defaults(id=id, strategy=self._services.strategy, alone=alone))
+        ask = parse(body, Defaults(id, self._services.strategy, alone, request[CLIENT]))
         head = self._head(form, id, ask)
         reply = self._stream if ask.stream else self._whole
         try:

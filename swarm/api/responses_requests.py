@@ -160,6 +160,7 @@ def parse_response(body: Mapping[str, Any], defaults: Defaults) -> ResponseAsk:
         model=model,
         strategy=strategy or by_name,
         alone=alone or defaults.alone,
+        client=defaults.client,
         parallel_tool_calls=asked.parallel_tool_calls is not False,
         response_format=_format(asked),
         template=TemplateOptions(effort or ""),

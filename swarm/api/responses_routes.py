@@ -8,7 +8,7 @@ from swarm.api.bodies import read_json_object
 from swarm.api.choices import Choices, open_choices
 from swarm.api.errors import error_body
 from swarm.api.json_replies import json_reply
-from swarm.api.middleware import OWN_ID
+from swarm.api.middleware import CLIENT, OWN_ID
 from swarm.api.models import known_models
 from swarm.api.openai_requests import Defaults
 from swarm.api.openai_routes import ALONE_HEADER, REFUSAL_S
@@ -31,7 +31,7 @@ class ResponsesRoutes:
         body = await read_json_object(request, self._settings.body_limit_bytes)
         alone = request.headers.get(ALONE_HEADER) == "1"
         id = request[OWN_ID]
-        ask = parse_response(body, Defaults(id, self._services.strategy, alone))
+        ask = parse_response(body, Defaults(id, self._services.strategy, alone, request[CLIENT]))
         builder = ResponseBuilder(ask, id, int(self._services.clock.wall()), self._model(ask))
         try:
             with self._recent.watch("response", id, ask.request.model, ask.request.strategy) as watch:

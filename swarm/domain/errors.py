@@ -41,9 +41,12 @@ class Undecided(RequestError):
 class Unavailable(SwarmError):
     """Not now. `busy` tells a full queue (429) from something still missing (503)."""
 
-    def __init__(self, message: str, *, retry_after_s: float = 2.0, busy: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float = 2.0, busy: bool = False, position: int | None = None
+    ) -> None:
+        """`position`: that the request would have had in the queue, where there was no place for it."""
         super().__init__(message)
-        self.retry_after_s, self.busy = retry_after_s, busy
+        self.retry_after_s, self.busy, self.position = retry_after_s, busy, position
 
 
 class PeerError(SwarmError):

@@ -90,6 +90,8 @@ class GenerationRequest:
     alone: bool = False
     """No fan-out: this node answers by itself, or by the chain that it is part of. Set on every request that a peer
     forwards, so that no request travels in circles."""
+    client: str = ""
+    """Who asks, as far as this node can tell them apart: those who wait take turns by it. Never told to other nodes."""
     resume: Resume | None = None
     """Set where an answer goes on: the pieces begin behind these tokens, and the usage counts them."""
     response_format: ResponseFormat = field(default_factory=ResponseFormat)

@@ -41,6 +41,8 @@ class Sent:
 
     def add(self, delta: TextDelta, node: NodeId, digest: str) -> TextDelta:
         """The delta as the caller gets it: the last one names all nodes that took part."""
+        if delta.progress is not None:
+            return delta
         self._began, self._in_vain = True, 0
         self._is_known = self._is_known and len(delta.token_ids) == delta.tokens
         self._ids += delta.token_ids

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
 from swarm.domain.errors import BackendError
@@ -40,13 +41,36 @@ class AnsweringNode:
         return AnswerCounts(self._requests, self._tokens, self._tokens_per_s)
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
-        async with self._admission.slot(), aclosing(self._engine.stream(request)) as deltas:
-            answer = _Answer()
+        """While the request waits for a slot it gives deltas that only say how that gets on."""
+        async with AsyncExitStack() as stack:
+            async with aclosing(self._entering(stack, request.client)) as news:
+                async for words in news:
+                    yield TextDelta(progress=words)
+            answer, deltas = _Answer(), await stack.enter_async_context(aclosing(self._engine.stream(request)))
             async for delta in deltas:
                 answer.take(delta, self._clock.now())
                 self._count(delta, answer)
                 yield delta
             answer.end()
+
+    async def _entering(self, stack: AsyncExitStack, client: str) -> AsyncGenerator[str, None]:
+        """How the waiting for a slot gets on; at the end the stack holds it."""
+        news: asyncio.Queue[str | None] = asyncio.Queue()
+
+        async def enter() -> None:
+            try:
+                await stack.enter_async_context(self._admission.slot(client, news.put_nowait))
+            finally:
+                news.put_nowait(None)
+
+        entering = asyncio.create_task(enter(), name="wait for a slot")
+        try:
+            while (words := await news.get()) is not None:
+                yield words
+            await entering
+        finally:
+            entering.cancel()
+            await asyncio.gather(entering, return_exceptions=True)
 
     def _count(self, delta: TextDelta, answer: _Answer) -> None:
         self._tokens += delta.tokens

@@ -468,3 +468,22 @@ async def test_bytes_that_are_not_http_get_the_same_shape_of_error() -> None:
             assert b" 400 " in head.splitlines()[0]
             assert b"X-Request-Id: id" in head
             assert json.loads(body)["error"]["code"] == "malformed_request"
+
+
+async def test_a_full_queue_says_where_one_would_stand_and_when_to_come_back() -> None:
+    busy = Unavailable("All slots are in use.", retry_after_s=12.3, busy=True, position=5)
+    async with session_of(FakeNode(ScriptedAnswers(error=busy))) as session:
+        reply = await session.post("/v1/chat/completions", json=CHAT)
+        assert (reply.status, reply.headers["Retry-After"]) == (429, "13")
+        assert (await reply.json())["queue"] == {"position": 5, "estimate_s": 12.3}
+
+
+async def test_clients_are_told_apart_by_key_where_keys_are_asked_for() -> None:
+    for keys, several in (((), False), (("first-key", "other-key"), True)):
+        node = FakeNode()
+        async with session_of(node, keys=keys) as session:
+            for key in ("first-key", "other-key"):
+                await session.post("/v1/chat/completions", json=CHAT, headers={"Authorization": f"Bearer {key}"})
+        clients = {request.client for request in node.answers.asked}
+        assert len(clients) == (2 if several else 1)
+        assert not any("key" in client for client in clients)

@@ -74,3 +74,24 @@ async def test_a_stream_that_breaks_the_contract_is_stopped(engine: ScriptedSour
     node, _ = answering(engine)
     with pytest.raises(BackendError, match=words):
         [delta async for delta in node.stream(ASKED)]
+
+
+async def test_who_waits_hears_how_it_gets_on() -> None:
+    node, _ = answering(ScriptedSource(("a",)), queue_limit=1)
+    async with aclosing(node.stream(ASKED)) as first, aclosing(node.stream(ASKED)) as second:
+        await anext(first)
+        news = await anext(second)
+        assert news.progress == "number 1 of 1 in the queue, about 5 s"
+        await first.aclose()
+        assert (await anext(second)).text == "a"
+
+
+async def test_leaving_while_waiting_leaves_the_queue() -> None:
+    node, admission = answering(ScriptedSource(("a",)), queue_limit=1)
+    async with aclosing(node.stream(ASKED)) as first:
+        await anext(first)
+        async with aclosing(node.stream(ASKED)) as second:
+            await anext(second)
+            assert admission.load.waiting == 1
+        assert admission.load.waiting == 0
+    assert admission.load.running == 0
