@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations, product
+from itertools import combinations, compress, filterfalse, product
+from operator import not_
 from types import MappingProxyType
 
 from rapidfuzz import fuzz
@@ -79,16 +80,15 @@ def free_text(text: str) -> FreeText:
     read = text[:READ_CHARS]
     pieces = plain_characters(read).split()
     plain = " ".join(pieces)
-    # Most pieces are words and nothing else; only the others are looked into.
-    mixed = " ".join([piece for piece in pieces if not piece.isalpha()])
     ends = plain if len(plain) <= 2 * COMPARED_CHARS else plain[:COMPARED_CHARS] + plain[-COMPARED_CHARS:]
-    words = Counter([piece for piece in pieces if piece.isalpha()] + mixed.translate(_TO_SPACES).split())
+    words = Counter(plain.translate(_TO_SPACES).split())
     capitalised = _capitalised(read)
     return FreeText(
         ends=ends,
         words=words,
         distinct=frozenset(words),
-        numbers=numbers_in(mixed),
+        # Most pieces are words and nothing else; only the others are searched for numbers.
+        numbers=numbers_in(" ".join(filterfalse(str.isalpha, pieces))),
         names=frozenset(word for word, within in capitalised if within),
         capitalised=tuple(dict.fromkeys(word for word, _ in capitalised)),
         negations=sum(words[word] for word in _NEGATIONS) + sum(map(plain.count, _SHORT_NEGATIONS)),
@@ -99,7 +99,7 @@ def free_text(text: str) -> FreeText:
 def _capitalised(text: str) -> list[tuple[str, bool]]:
     """Words that begin with a capital, case-folded, and whether they stand within a sentence."""
     pieces, found = text.split(), []
-    for place in [place for place, piece in enumerate(pieces) if not piece.islower()]:
+    for place in compress(range(len(pieces)), map(not_, map(str.islower, pieces))):
         piece, before = pieces[place], pieces[place - 1] if place else "."
         bare = piece.strip(_AROUND_WORDS)
         if bare[:1].isupper() and len(bare) > 1:
