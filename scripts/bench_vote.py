@@ -89,15 +89,18 @@ def main() -> None:
     def drawn(folder: Path, these: Sequence[Problem], sample: int) -> list[Candidate]:
         return cache.answers(folder, these, sample, arguments.temperature)
 
-    samples = [drawn(folders[0], asked, sample) for sample in range(len(folders))]
-    control = [f"{names[0]} sample {sample}" for sample in range(len(folders))]
+    def samples() -> list[list[PeerVote]]:
+        nodes = [f"{names[0]} sample {sample}" for sample in range(len(folders))]
+        rows = [drawn(folders[0], asked, sample) for sample in range(len(folders))]
+        return votes_of(rows, nodes, [digests[0]] * len(folders))
+
     experiment = Experiment(
         asked=asked,
         canaries=canaries,
         votes=votes_of([drawn(folder, asked, 0) for folder in folders], names, digests),
         canary_votes=votes_of([drawn(folder, canaries, 0) for folder in folders], names, digests),
-        samples=votes_of(samples, control, [digests[0]] * len(folders)),
-        greedy=votes_of([drawn(folder, asked, -1) for folder in folders], names, digests),
+        samples=samples,
+        greedy=lambda: votes_of([drawn(folder, asked, -1) for folder in folders], names, digests),
         score=lambda member, these, texts: cache.scores(folders[member], these, texts),
     )
     print_tables(experiment, arguments.tables)

@@ -32,14 +32,15 @@ Rows = list[list[PeerVote]]
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """All candidates: one row a problem, one column a member, or a sample of the first member."""
+    """All candidates: one row a problem, one column a member or a sample."""
 
     asked: Sequence[Problem]
     canaries: Sequence[Problem]
     votes: Rows
     canary_votes: Rows
-    samples: Rows
-    greedy: Rows
+    samples: Callable[[], Rows]
+    """Of the first member: as many a problem as there are members; drawn where a table wants them."""
+    greedy: Callable[[], Rows]
     score: Callable[[int, Sequence[Problem], Sequence[str]], list[float]]
     """What a member, by number, thinks of texts as answers to problems."""
 
@@ -66,8 +67,9 @@ def print_tables(experiment: Experiment, wanted: Collection[str]) -> None:
 
 def _print_members(experiment: Experiment) -> None:
     print("| member | one sample, % | greedy, % | in its canaries, % |\n| --- | --- | --- | --- |")
+    greedy = experiment.greedy()
     for member in range(experiment.members):
-        right = [experiment.right(votes, member) for votes in (experiment.votes, experiment.greedy)]
+        right = [experiment.right(votes, member) for votes in (experiment.votes, greedy)]
         shares = [*right, _checked(experiment, member)]
         cells = " | ".join(f"{_percent(share):.1f}" for share in shares)
         print(f"| {experiment.votes[0][member].node} | {cells} |")
@@ -108,7 +110,7 @@ def _choices(experiment: Experiment, size: int) -> dict[str, list[float]]:
     def by_rule(rule: Rule) -> list[float]:
         return [float(graded(p, rule(row))) for p, row in zip(experiment.asked, rows, strict=True)]
 
-    own = [row[:size] for row in experiment.samples]
+    own = [row[:size] for row in experiment.samples()]
     asked = experiment.asked
     return {
         "mean member": [sum(column) / size for column in zip(*single, strict=True)],
