@@ -12,7 +12,7 @@ class FederationSettings:
     enabled: bool = False
     """Fan every chat request out to the peers and decide among the answers."""
     strategy: StrategyName = "weighted_vote"
-    """It gains most at every size measured, and one liar cannot turn it."""
+    """Within a point of the most at every size measured, and it asks nobody twice; one liar cannot turn it."""
     instances: int = 1
     """Candidates that this node contributes to a vote, each with its own seed."""
     fan_out: int = 6
