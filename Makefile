@@ -1,19 +1,23 @@
 # make run     install what is missing, then start the daemon:  make run ARGS="--model /path/to/model"
 # make test    install what the tests need, then run them all:  make test ARGS="-k vote"
+# make clients install the third-party clients that some tests run, each apart from the others; `make test` does it too
 # make check   format, lint, types, import contracts
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
-.PHONY: run test check format clean
+.PHONY: run test clients check format clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
 	$(VENV)/bin/python main.py --auto --federation $(ARGS)
 
-test: $(VENV)/installed-test
+test: $(VENV)/installed-test clients
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+clients: $(VENV)/installed
+	$(VENV)/bin/python scripts/set_up_clients.py
 
 check: $(VENV)/installed-check
 	scripts/check
@@ -41,4 +45,4 @@ $(VENV)/installed-check: $(VENV)/installed-test
 	@touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .clients

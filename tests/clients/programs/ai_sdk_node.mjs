@@ -1,0 +1,22 @@
+// Vercel's AI SDK. Run with the address of a daemon that serves the demo model.
+import assert from "node:assert/strict";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { embed, generateText, streamText } from "ai";
+
+const place = createOpenAICompatible({ name: "swarm", baseURL: process.argv[2], includeUsage: true });
+const prompt = "What is 37 + 48 - 15?";
+
+const whole = await generateText({ model: place("swarm-demo"), prompt, temperature: 0, maxRetries: 0 });
+assert.match(whole.text, /70/);
+assert.equal(whole.finishReason, "stop");
+assert.ok(whole.usage.outputTokens > 0);
+
+let said = "";
+const stream = streamText({ model: place("swarm-demo"), prompt, temperature: 0, maxRetries: 0 });
+for await (const piece of stream.textStream) said += piece;
+assert.equal(said, whole.text);
+
+const { embedding } = await embed({ model: place.textEmbeddingModel("swarm-demo"), value: "one", maxRetries: 0 });
+assert.ok(embedding.length > 8);
+
+await assert.rejects(generateText({ model: place("nobody/has-it"), prompt, maxRetries: 0 }), /does not exist/);
