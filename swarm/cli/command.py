@@ -8,6 +8,7 @@ import click
 
 from swarm.cli.doctor import doctor
 from swarm.cli.grouped_help import DaemonGroup
+from swarm.cli.models import models
 from swarm.cli.options import PROGRAM, daemon_options
 from swarm.cli.peers import peers
 from swarm.cli.settings_of import settings_of
@@ -52,6 +53,7 @@ def daemon(context: click.Context, /, **_: object) -> int:
 
 
 daemon.add_command(doctor)
+daemon.add_command(models)
 daemon.add_command(peers)
 
 

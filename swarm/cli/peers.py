@@ -56,10 +56,13 @@ def endpoint_of(url: str) -> Endpoint:
 def peer_table(rows: Iterable[PeerInfo]) -> str:
     """Columns as wide as their longest cell; nothing where there is no row."""
     cells = [_cells(row) for row in rows]
-    if not cells:
-        return ""
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *cells, strict=True)]
-    return "\n".join(_line(row, widths) for row in (HEADINGS, *cells))
+    return columns(HEADINGS, cells) if cells else ""
+
+
+def columns(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A table for people."""
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    return "\n".join(_line(row, widths) for row in (headings, *cells))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -20,10 +20,15 @@ def settings_of(context: click.Context) -> Settings:
     # Imported here: validation takes longer to import than --help may take.
     from swarm.config.load import load_settings
 
-    parents = [context.parent] if context.parent else []
+    parents = _parents(context)
     flags = {flag: value for each in (*parents, context) for flag, value in _flags(each).items()}
-    files: list[Path | None] = [each.params.get("config") for each in (context, *parents)]
+    files: list[Path | None] = [each.params.get("config") for each in (context, *reversed(parents))]
     return load_settings(next(filter(None, files), None), os.environ, flags)
+
+
+def _parents(context: click.Context) -> list[click.Context]:
+    """Outermost first."""
+    return [] if context.parent is None else [*_parents(context.parent), context.parent]
 
 
 def _flags(context: click.Context) -> dict[str, object]:
