@@ -17,6 +17,9 @@ from swarm.api.shapes.tools import MOST_TOOLS, ToolShape, tools_of
 from swarm.domain.generation import Prompt
 from swarm.domain.tools import TemplateOptions, ToolSpec
 
+MOST_INPUTS = 2048
+"""Of one request for vectors, as OpenAI has it."""
+
 Encoding = Literal["float", "base64"]
 
 
@@ -43,7 +46,7 @@ class EmbeddingAsk:
 def parse_embedding(body: Mapping[str, Any]) -> EmbeddingAsk:
     """Raises `RequestError`, which names the parameter."""
     asked = read(EmbeddingBody, body)
-    inputs = prompts_of(asked.input, "input")
+    inputs = prompts_of(asked.input, "input", MOST_INPUTS)
     return EmbeddingAsk(inputs, split_model(asked.model)[0], asked.encoding_format or "float", asked.dimensions)
 
 

@@ -168,7 +168,9 @@ def parse_completion(body: Mapping[str, Any], defaults: Defaults) -> Ask:
     return _asked(text, first, prompts, _candidates(text))
 
 
-def prompts_of(given: str | list[str] | list[int] | list[list[int]], name: str) -> tuple[str | TokenPrompt, ...]:
+def prompts_of(
+    given: str | list[str] | list[int] | list[list[int]], name: str, most: int = MAX_CHOICES
+) -> tuple[str | TokenPrompt, ...]:
     """One or several, as texts or token ids. Raises `RequestError`."""
     if isinstance(given, str):
         return (given,)
@@ -176,8 +178,8 @@ def prompts_of(given: str | list[str] | list[int] | list[list[int]], name: str) 
         raise refusal((name,), "must not be an empty list.")
     if isinstance(given[0], int):
         return (TokenPrompt(tuple(token for token in given if isinstance(token, int))),)
-    if len(given) > MAX_CHOICES:
-        raise refusal((name,), f"must hold at most {MAX_CHOICES} texts.")
+    if len(given) > most:
+        raise refusal((name,), f"must hold at most {most} texts.")
     return tuple(TokenPrompt(tuple(item)) if isinstance(item, list) else str(item) for item in given)
 
 
