@@ -30,6 +30,7 @@ from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Advert, Endpoint, NodeStatus, PeerInfo
 from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice, choose_model, hub_cache_of
+from swarm.engine.model_tools import WorkerTools
 from swarm.engine.state import EngineState
 from swarm.federation.router import Router
 from swarm.federation.swarm import FederatedSwarm
@@ -138,6 +139,7 @@ class Daemon:
             scores=scores.scores,
             decisions=memory.decisions.newest_first,
             subscribe=events.subscribe,
+            tools=WorkerTools(self._engine),
         )
         self._api = ApiServer(services, settings.api, self._address.host)
 

@@ -21,6 +21,8 @@ from swarm.engine.state import EngineState
 from swarm.engine.worker_process import WorkerProcess, start_worker
 from swarm.ports.clock import Clock
 from swarm.wire.worker_messages import (
+    Aside,
+    AsideReply,
     Avoid,
     Cancel,
     CheckPeer,
@@ -44,7 +46,7 @@ from swarm.wire.worker_messages import (
 logger = logging.getLogger(__name__)
 
 Answer = Generated | GenerationFailed
-Reply = Generated | Scored | GenerationFailed
+Reply = Generated | AsideReply | GenerationFailed
 PING_EVERY_S = 5.0
 IMPORT_PATIENCE = 5
 STEADY_S = 60.0
@@ -83,7 +85,7 @@ class Engine:
         """While it can be asked."""
         self._process: WorkerProcess | None = None
         self._answers: dict[str, asyncio.Queue[Answer]] = {}
-        self._scores: dict[str, asyncio.Future[Scored | GenerationFailed]] = {}
+        self._asked: dict[str, asyncio.Future[AsideReply | GenerationFailed]] = {}
         self._introduced: dict[str, None] = {}
         self._avoided: tuple[str, ...] = ()
         self._hear_check: Callable[[PeerCheck], None] = lambda _: None
@@ -201,7 +203,7 @@ class Engine:
         async with contextlib.aclosing(worker.events()) as events:
             async for event in events:
                 self._heard = self._clock.now()
-                if isinstance(event, Generated | Scored | GenerationFailed):
+                if isinstance(event, Reply):
                     self._deliver(event)
                     continue
                 if isinstance(event, NeedWeights):
@@ -341,31 +343,38 @@ class Engine:
 
     async def score(self, prompt: Prompt, text: str) -> TextScore:
         """See `TextScorer`. A cancel stops the worker within one piece of the text."""
+        reply = await self.ask(lambda number: Score(number, prompt, text))
+        assert isinstance(reply, Scored)
+        return TextScore(reply.mean_logprob, reply.tokens)
+
+    async def ask(self, command: Callable[[str], Aside]) -> AsideReply:
+        """One question with one reply, under a number of its own. Raises as `stream` does before its first delta."""
         worker = self._worker
         if worker is None or self.state.state != "ready":
             raise Unavailable(self.state.why_not())
         number = str(next(self._numbers))
-        scored = self._scores[number] = asyncio.get_running_loop().create_future()
-        worker.send(Score(number, prompt, text))
+        replied: asyncio.Future[AsideReply | GenerationFailed] = asyncio.get_running_loop().create_future()
+        self._asked[number] = replied
+        worker.send(command(number))
         try:
-            reply = await scored
+            reply = await replied
         finally:
-            del self._scores[number]
-            if not scored.done() or scored.cancelled():
+            del self._asked[number]
+            if not replied.done() or replied.cancelled():
                 worker.send(Cancel(number))
         if isinstance(reply, GenerationFailed):
             raise _error(reply)
-        return TextScore(reply.mean_logprob, reply.tokens)
+        return reply
 
     def _deliver(self, reply: Reply) -> None:
-        scored = self._scores.get(reply.id)
-        if not isinstance(reply, Generated) and scored is not None and not scored.done():
-            scored.set_result(reply)
-        elif not isinstance(reply, Scored) and (answers := self._answers.get(reply.id)):
+        asked = self._asked.get(reply.id)
+        if not isinstance(reply, Generated) and asked is not None and not asked.done():
+            asked.set_result(reply)
+        elif isinstance(reply, Generated | GenerationFailed) and (answers := self._answers.get(reply.id)):
             answers.put_nowait(reply)
 
     def _fail_all(self) -> None:
-        for number in (*self._answers, *self._scores):
+        for number in (*self._answers, *self._asked):
             self._deliver(GenerationFailed(number, "backend", "The model worker died while it held the request"))
 
 

@@ -18,7 +18,7 @@ import msgpack
 from swarm.domain.generation import Prompt, Sampling
 from swarm.domain.ids import FinishReason, Quantization
 from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
-from swarm.domain.tokens import TokenLogprob
+from swarm.domain.tokens import HopProbe, TokenLogprob
 from swarm.domain.tools import ResponseFormat, TemplateOptions, ToolCallDelta, ToolChoice, ToolSpec
 from swarm.domain.weights import FileRange
 from swarm.wire.codec import MalformedMessage, from_plain, to_plain
@@ -116,6 +116,36 @@ class Score:
     id: str
     prompt: Prompt
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenize:
+    """Answered by `Tokenized` or `GenerationFailed`, like the following three by their own. See `ModelTools`."""
+
+    id: str
+    prompt: Prompt
+    tools: tuple[ToolSpec, ...] = ()
+    template: TemplateOptions = field(default_factory=TemplateOptions)
+    add_special_tokens: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Detokenize:
+    id: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    id: str
+    inputs: tuple[Prompt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Compute one token."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +295,36 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokenized:
+    id: str
+    ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    context_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detokenized:
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    id: str
+    vectors: tuple[bytes, ...]
+    """Little-endian float32, of length 1."""
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    id: str
+    seconds: float
+    route: Literal["local", "chain"]
+    hops: tuple[HopProbe, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationFailed:
     id: str
     kind: Literal["request", "unavailable", "backend", "cancelled"]
@@ -273,6 +333,8 @@ class GenerationFailed:
     code: str | None = None
 
 
+Aside = Score | Tokenize | Detokenize | Embed | Probe
+"""What is asked of the model besides answers: one reply each."""
 Command = (
     LoadModel
     | MoveChain
@@ -281,6 +343,10 @@ Command = (
     | Suspect
     | Generate
     | Score
+    | Tokenize
+    | Detokenize
+    | Embed
+    | Probe
     | Cancel
     | WeightsReady
     | CheckPeer
@@ -289,7 +355,8 @@ Command = (
     | Stop
 )
 Loads = Hardware | Loading | NeedWeights | Loaded | LoadFailed | ChainOpened | ChainChanged
-Event = Pong | Loads | PeerChecked | Generated | Scored | GenerationFailed
+AsideReply = Scored | Tokenized | Detokenized | Embedded | Probed
+Event = Pong | Loads | PeerChecked | Generated | AsideReply | GenerationFailed
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 
 

@@ -1,6 +1,13 @@
-"""Why something cannot be done, in the worker's own words; `main` turns each into a message for the daemon."""
+"""Why something cannot be done, in the worker's own words, and each as a message for the daemon."""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from swarm.wire.worker_messages import GenerationFailed
+
+logger = logging.getLogger(__name__)
 
 
 class LoadFailure(Exception):
@@ -25,3 +32,23 @@ class BlocksMissing(Exception):
 
 class Cancelled(Exception):
     """The daemon no longer wants the answer."""
+
+
+def failed(request: str, error: Exception) -> GenerationFailed:
+    match error:
+        case Cancelled():
+            return GenerationFailed(request, "cancelled", "cancelled")
+        case PromptFailure():
+            return GenerationFailed(request, "request", str(error), error.param, error.code)
+        case BlocksMissing():
+            return GenerationFailed(request, "unavailable", str(error))
+        case _:
+            logger.error("an answer failed", exc_info=error)
+            return GenerationFailed(request, "backend", f"{type(error).__name__}: {error}")
+
+
+def refuse_unknown_tokens(known: int, named: Mapping[str, Iterable[int]]) -> None:
+    """Raises `PromptFailure` for an id that is not below `known`, under the name of the parameter that has it."""
+    for param, tokens in named.items():
+        if any(not 0 <= token < known for token in tokens):
+            raise PromptFailure(f"Token ids in `{param}` must be from 0 to {known - 1}", param=param)

@@ -18,6 +18,8 @@ from swarm.wire.worker_messages import (
     Cancel,
     CheckPeer,
     Command,
+    Detokenize,
+    Embed,
     Event,
     Forget,
     Generate,
@@ -26,9 +28,11 @@ from swarm.wire.worker_messages import (
     MoveChain,
     Ping,
     Pong,
+    Probe,
     Score,
     Stop,
     Suspect,
+    Tokenize,
     WeightsReady,
     from_body,
     to_frame,
@@ -91,8 +95,8 @@ def main() -> int:
                     service.check_peer(command)
                 case Generate():
                     service.generate(command)
-                case Score():
-                    service.score(command)
+                case Score() | Tokenize() | Detokenize() | Embed() | Probe():
+                    service.aside(command)
                 case Cancel(request):
                     service.cancel(request)
                 case WeightsReady():

@@ -17,6 +17,7 @@ from swarm.domain.memory import within_limit
 from swarm.domain.nodes import BlockSpan, Coverage
 from swarm.domain.tokens import TokenPrompt
 from swarm.wire.worker_messages import (
+    Aside,
     ChainChanged,
     ChainOpened,
     CheckPeer,
@@ -28,16 +29,15 @@ from swarm.wire.worker_messages import (
     Loading,
     LoadModel,
     PeerChecked,
-    Score,
     WeightsReady,
 )
 from swarm.worker import device
+from swarm.worker.asides import Asides
 from swarm.worker.chain_door import ChainDoor
 from swarm.worker.compute.thread import Compute
 from swarm.worker.decoder.generate import generate
-from swarm.worker.decoder.scoring import score
 from swarm.worker.decoder.steppers import Stepper, Steppers
-from swarm.worker.failures import BlocksMissing, Cancelled, LoadFailure, PromptFailure
+from swarm.worker.failures import LoadFailure, failed, refuse_unknown_tokens
 from swarm.worker.families.checkpoint import Checkpoint, open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
 from swarm.worker.loading import MovingBlocks
@@ -60,8 +60,8 @@ class Service:
         self._chain = ChainDoor(self._compute, self._chain_changed, self._chain_ended)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._answers: ThreadPoolExecutor | None = None
-        self._scores = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._running: dict[str, threading.Event] = {}
+        self._asides = Asides(send, self._stepper, self._running)
         self._moving: MovingBlocks | None = None
         self._block_bytes = 0
         self._checks = ThreadPoolExecutor(1, thread_name_prefix="check")
@@ -79,7 +79,7 @@ class Service:
         if self._moving:
             self._moving.stop()
         self._loader.shutdown(wait=False, cancel_futures=True)
-        self._scores.shutdown(wait=False, cancel_futures=True)
+        self._asides.close()
         self._checks.shutdown(wait=False, cancel_futures=True)
         if self._answers:
             self._answers.shutdown(wait=False, cancel_futures=True)
@@ -263,23 +263,8 @@ class Service:
         cancelled = self._running[command.id] = threading.Event()
         self._answers.submit(self._answer, self._model, command, cancelled)
 
-    def score(self, command: Score) -> None:
-        """One after the other: judging others' answers must not slow down one's own."""
-        if self._model is None:
-            self._send(GenerationFailed(command.id, "unavailable", "No model is loaded yet"))
-            return
-        cancelled = self._running[command.id] = threading.Event()
-        self._scores.submit(self._score, self._model, command, cancelled)
-
-    def _score(self, model: LoadedModel, command: Score, cancelled: threading.Event) -> None:
-        try:
-            context_tokens = model.checkpoint.info.context_tokens
-            open_stepper = functools.partial(self._stepper, model, cancelled)
-            self._send(score(command, model.tokenizer, context_tokens, open_stepper, cancelled))
-        except Exception as error:
-            self._send(_failure(command.id, error))
-        finally:
-            self._running.pop(command.id, None)
+    def aside(self, command: Aside) -> None:
+        self._asides.begin(self._model, command)
 
     def cancel(self, request: str) -> None:
         if cancelled := self._running.get(request):
@@ -287,7 +272,16 @@ class Service:
 
     def _answer(self, model: LoadedModel, command: Generate, cancelled: threading.Event) -> None:
         try:
-            _check_ids(command, model)
+            prompt, sampling = command.prompt, command.sampling
+            refuse_unknown_tokens(
+                model.known_tokens,
+                {
+                    "swarm.resume": command.resume,
+                    "prompt": prompt.ids if isinstance(prompt, TokenPrompt) else (),
+                    "logit_bias": (token for token, _ in sampling.logit_bias),
+                    "stop_token_ids": sampling.stop_token_ids,
+                },
+            )
             pieces = generate(
                 command,
                 model.tokenizer,
@@ -300,7 +294,7 @@ class Service:
                 for piece in pieces:
                     self._send(piece)
         except Exception as error:
-            self._send(_failure(command.id, error))
+            self._send(failed(command.id, error))
         finally:
             self._running.pop(command.id, None)
 
@@ -317,31 +311,3 @@ def _alone(plan: LoadPlan, command: LoadModel, not_cut: str) -> LoadPlan:
     if command.engine == "chain" or (command.engine == "auto" and command.blocks not in ("auto", "none")):
         raise LoadFailure(not_cut)
     return replace(plan, serve=None, why=f"The whole model answers here and nobody else can use it. {not_cut}")
-
-
-def _check_ids(command: Generate, model: LoadedModel) -> None:
-    """Raises `PromptFailure` for token ids that the model does not have."""
-    known = model.causal.get_input_embeddings().weight.shape[0]
-    prompt = command.prompt.ids if isinstance(command.prompt, TokenPrompt) else ()
-    biased = tuple(token for token, _ in command.sampling.logit_bias)
-    for param, tokens in (
-        ("swarm.resume", command.resume),
-        ("prompt", prompt),
-        ("logit_bias", biased),
-        ("stop_token_ids", command.sampling.stop_token_ids),
-    ):
-        if any(not 0 <= token < known for token in tokens):
-            raise PromptFailure(f"Token ids in `{param}` must be from 0 to {known - 1}", param=param)
-
-
-def _failure(request: str, error: Exception) -> GenerationFailed:
-    match error:
-        case Cancelled():
-            return GenerationFailed(request, "cancelled", "cancelled")
-        case PromptFailure():
-            return GenerationFailed(request, "request", str(error), error.param, error.code)
-        case BlocksMissing():
-            return GenerationFailed(request, "unavailable", str(error))
-        case _:
-            logger.error("an answer failed", exc_info=error)
-            return GenerationFailed(request, "backend", f"{type(error).__name__}: {error}")

@@ -48,6 +48,7 @@ class Leg:
         self.hop, self._runner, self._measures = hop, runner, measures
         self._fed: list[torch.Tensor] = []
         self._leniency = 1.0
+        self.last_step_s = 0.0
         measures.opened(hop.server)
 
     def begin(self, piece: torch.Tensor) -> Future[torch.Tensor]:
@@ -85,6 +86,7 @@ class Leg:
         self._leniency *= BUSY_PATIENCE
 
     def note(self, tokens: int, seconds: float) -> None:
+        self.last_step_s = seconds
         if self.hop.server is not None:
             self._measures.stepped(self.hop.server, self.hop.offer, len(self.hop.span), tokens, seconds)
 

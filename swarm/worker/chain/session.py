@@ -13,6 +13,7 @@ from types import TracebackType
 import torch
 
 from swarm.domain.nodes import BlockSpan
+from swarm.domain.tokens import HopProbe
 from swarm.worker.chain.attempts import Leg, Runner
 from swarm.worker.chain.crossing import Crossing, Routes, Surroundings
 from swarm.worker.chain.routing import Hop
@@ -53,6 +54,14 @@ class ChainSession:
         """The other nodes on the route, in order, then those that were lost on the way."""
         now = dict.fromkeys(leg.name for leg in self._legs if leg.hop.server)
         return tuple(now | self._lost)
+
+    @property
+    def hops(self) -> tuple[HopProbe, ...]:
+        """The route as it is now, and what each hop took in the last step."""
+        return tuple(
+            HopProbe(leg.name if leg.hop.server else "", leg.hop.span.start, leg.hop.span.end, leg.last_step_s)
+            for leg in self._legs
+        )
 
     @property
     def history_bytes(self) -> int:

@@ -81,6 +81,7 @@ class WholePart:
         self._ends, self._keep = ends, 0 if keep_all else 1
         self.all_logits = self if keep_all else WholePart(blocks, ends, keep_all=True)
         """The same part of the model, giving the logits that follow each token."""
+        self.states = StatesPart(blocks, ends)
 
     def takes_rows(self, cache: SequenceCache) -> bool:
         return self.model.batches and cache.past > 0
@@ -100,3 +101,22 @@ class WholePart:
         run = self.model.forward_rows
         together = self._ends.around(torch.cat(list(tokens)), positions, lambda hidden: run(hidden, caches), self._keep)
         return together.split(1)
+
+
+class StatesPart:
+    """Token ids [1, tokens] to the last hidden states [1, tokens, hidden], which the head would be given."""
+
+    def __init__(self, blocks: Blocks, ends: Ends) -> None:
+        self.model, self.size, self._ends = blocks, len(blocks.layers), ends
+
+    def takes_rows(self, _: SequenceCache) -> bool:
+        return False
+
+    def run_piece(self, cache: SequenceCache, piece: torch.Tensor) -> torch.Tensor:
+        positions = torch.arange(cache.past, cache.past + piece.shape[1]).unsqueeze(0)
+        return self._ends.states(piece, positions, lambda hidden: self.model.forward(hidden, cache))
+
+    def run_rows(
+        self, caches: Sequence[SequenceCache], tokens: Sequence[torch.Tensor]
+    ) -> Sequence[torch.Tensor | Exception]:
+        return [self.run_piece(cache, piece) for cache, piece in zip(caches, tokens, strict=True)]

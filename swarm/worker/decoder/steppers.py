@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import torch
 
 from swarm.domain.nodes import BlockSpan
+from swarm.domain.tokens import HopProbe
 from swarm.worker.compute.parts import HeadPart, WholePart
 from swarm.worker.compute.thread import Compute
 from swarm.worker.families.caches import SequenceCache
@@ -34,6 +35,11 @@ class Stepper(Protocol):
         """The other nodes on the route, in order."""
         ...
 
+    @property
+    def hops(self) -> tuple[HopProbe, ...]:
+        """The route, and how long each hop took with the last step; empty where there is none."""
+        ...
+
     def __enter__(self) -> Stepper: ...
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None: ...
@@ -46,12 +52,17 @@ class Stepper(Protocol):
         """As `step`; the [tokens, vocabulary] logits that follow each of them."""
         ...
 
+    def states(self, ids: Sequence[int]) -> torch.Tensor:
+        """As `step`; the [tokens, hidden] that the head would be given of each of them."""
+        ...
+
 
 class LocalStepper:
     """The whole model here, its steps joined with those of other sequences."""
 
     route: Literal["local", "chain"] = "local"
     servers: tuple[str, ...] = ()
+    hops: tuple[HopProbe, ...] = ()
 
     def __init__(self, compute: Compute, whole: WholePart, cache: SequenceCache) -> None:
         self._compute, self._whole, self._cache = compute, whole, cache
@@ -68,12 +79,16 @@ class LocalStepper:
     def step_all(self, ids: Sequence[int]) -> torch.Tensor:
         return self._compute.begin(self._whole.all_logits, self._cache, torch.tensor([ids])).result()[0]
 
+    def states(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._compute.begin(self._whole.states, self._cache, torch.tensor([ids])).result()[0]
+
 
 class PlainStepper:
     """A whole model that cannot be cut, by its own forward; its steps are not joined with others'."""
 
     route: Literal["local", "chain"] = "local"
     servers: tuple[str, ...] = ()
+    hops: tuple[HopProbe, ...] = ()
 
     def __init__(self, model: LoadedModel) -> None:
         self._sequence = PlainSequence(model.causal)
@@ -89,6 +104,9 @@ class PlainStepper:
 
     def step_all(self, ids: Sequence[int]) -> torch.Tensor:
         return self._sequence.step_all(ids, len(ids))
+
+    def states(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._sequence.states(ids)
 
 
 class ChainStepper:
@@ -106,6 +124,10 @@ class ChainStepper:
     def servers(self) -> tuple[str, ...]:
         return self._session.servers
 
+    @property
+    def hops(self) -> tuple[HopProbe, ...]:
+        return self._session.hops
+
     def __enter__(self) -> ChainStepper:
         self._session.__enter__()
         return self
@@ -122,6 +144,11 @@ class ChainStepper:
         first = self._past
         hidden = self._through(ids)
         return self._ends.logits(hidden, [Place(token, first + at) for at, token in enumerate(ids)], rows=1)[0]
+
+    def states(self, ids: Sequence[int]) -> torch.Tensor:
+        positions = torch.arange(self._past, self._past + len(ids)).unsqueeze(0)
+        hidden = self._through(ids)
+        return self._ends.states(torch.tensor([ids]), positions, lambda _: hidden)[0]
 
     @torch.inference_mode()
     def _through(self, ids: Sequence[int]) -> torch.Tensor:

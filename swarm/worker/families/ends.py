@@ -42,6 +42,16 @@ class Ends:
         positions = torch.tensor([place.position for place in places]).reshape(shape)
         return self._forward(ids, positions, lambda _: hidden, keep=0)
 
+    def states(self, ids: torch.Tensor, positions: torch.Tensor, run: Run) -> torch.Tensor:
+        """[rows, tokens], with `run` for the layers, to the [rows, tokens, hidden] that the head would be given."""
+        self._run = run
+        with torch.inference_mode():
+            made = self._causal.base_model(
+                input_ids=ids.to(self._device), position_ids=positions.to(self._device), use_cache=False
+            )
+        hidden: torch.Tensor = made.last_hidden_state
+        return hidden
+
     def around(self, ids: torch.Tensor, positions: torch.Tensor, run: Run, keep: int) -> torch.Tensor:
         """[rows, tokens], with `run` for the layers, to [rows, keep, vocabulary] after the last ones; 0 keeps all."""
         return self._forward(ids, positions, run, keep)

@@ -39,6 +39,11 @@ class LoadedModel:
     not_cut: str
     """Why it cannot be, and what to do; empty where it can."""
 
+    @property
+    def known_tokens(self) -> int:
+        """Ids from 0 to below this have an embedding; it may be more than the tokenizer's."""
+        return int(self.causal.get_input_embeddings().weight.shape[0])
+
     def with_remote_layers(self, run: Callable[[torch.Tensor], torch.Tensor]) -> Any:
         """The same embedding, norm and head around one stand-in layer that hands hidden states to `run`.
 

@@ -28,6 +28,15 @@ class PlainSequence:
         return self.step_all(ids, 1)[-1]
 
     @torch.inference_mode()
+    def states(self, ids: Sequence[int]) -> torch.Tensor:
+        """Adds these tokens; their [tokens, hidden] last hidden states."""
+        inputs = torch.tensor([ids], device=self._causal.device)
+        made = self._causal.base_model(input_ids=inputs, use_cache=True, **{self._name: self._state})
+        self._state = made[self._name]
+        hidden: torch.Tensor = made.last_hidden_state[0]
+        return hidden
+
+    @torch.inference_mode()
     def step_all(self, ids: Sequence[int], keep: int) -> torch.Tensor:
         """As `step`; the [tokens, vocabulary] logits that follow each of the last `keep` tokens, or of all of them."""
         inputs = torch.tensor([ids], device=self._causal.device)
