@@ -8,6 +8,7 @@ top_p and min_p leave, each of what the one before it left.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -115,14 +116,18 @@ class Sampler:
             probabilities = filters.min_p(probabilities, sampling.min_p)
         # One number a token, whatever the vocabulary, so that draws can be skipped.
         cumulative = probabilities.double().cumsum(dim=-1)
-        at = self._random.random() * cumulative[-1]
-        return min(int(torch.searchsorted(cumulative, at, right=True)), len(cumulative) - 1)
+        total = float(cumulative[-1])
+        # Rounded up to the total it would be behind the last token that may come.
+        at = min(self._random.random() * total, math.nextafter(total, 0.0))
+        return int(torch.searchsorted(cumulative, at, right=True))
 
 
 def chosen(logits: torch.Tensor, token: int, alternatives: int) -> Chosen:
     """What is told of this token at the place of these [vocabulary] logits."""
-    logprobs = torch.log_softmax(logits, dim=-1).clamp(min=LEAST_LOGPROB, max=0)
+    total = torch.logsumexp(logits, dim=-1)
+    logprob = float((logits[token] - total).clamp(LEAST_LOGPROB, 0))
     if not alternatives:
-        return Chosen(token, float(logprobs[token]))
-    best = logprobs.topk(min(alternatives, len(logprobs)))
-    return Chosen(token, float(logprobs[token]), tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True)))
+        return Chosen(token, logprob)
+    best = logits.topk(min(alternatives, len(logits)))
+    values = (best.values - total).clamp(LEAST_LOGPROB, 0).tolist()
+    return Chosen(token, logprob, tuple(zip(best.indices.tolist(), values, strict=True)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -15,11 +17,19 @@ class TokenTexts:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        decoder = backend.decoder.__getstate__() if backend is not None and backend.decoder is not None else b""
-        self._bytes_of_char = _byte_level() if b"ByteLevel" in decoder else None
-        self._added = getattr(tokenizer, "added_tokens_decoder", {})
         self._known: dict[int, bytes] = {}
+
+    @cached_property
+    def _added(self) -> Mapping[int, Any]:
+        added: Mapping[int, Any] = getattr(self._tokenizer, "added_tokens_decoder", {})
+        return added
+
+    @cached_property
+    def _bytes_of_char(self) -> dict[str, int] | None:
+        """Of a byte-level vocabulary; None for others."""
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        decoder = backend.decoder.__getstate__() if backend is not None and backend.decoder is not None else b""
+        return _byte_level() if b"ByteLevel" in decoder else None
 
     def raw(self, token: int) -> bytes:
         if token not in self._known:

@@ -83,7 +83,7 @@ def reference(logits: Sequence[float], sampling: Sampling, prompt: Sequence[int]
     kept = order[: sampling.top_k or None]
     total, sofar, nucleus = sum(powers[token] for token in kept), 0.0, []
     for token in kept:
-        if sofar < sampling.top_p * total or not nucleus:
+        if sampling.top_p == 1 or sofar < sampling.top_p * total or not nucleus:
             nucleus.append(token)
         sofar += powers[token]
     left = [token for token in nucleus if powers[token] >= sampling.min_p * powers[nucleus[0]]]
