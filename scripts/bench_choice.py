@@ -1,9 +1,10 @@
-"""How long it takes to choose among candidates that are already there, and what stopping early does to the answer.
+"""How long it takes to choose among candidates that are already there, and which answers count as the same.
 
     python scripts/bench_choice.py [--candidates 7] [--tokens 1000]
 
 Texts are made up: long work that ends with a final answer, which is compared exactly, and free texts that share most
-of their words, which are compared with each other. No model is needed. Times are CPU time of this process.
+of their words, which are compared with each other. No model is needed. Times are CPU time of this process. The pairs of
+answers are those of the tests, without calls; other tools' rules are re-stated from descriptions of them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from vote_bench.rivals import SAME
+
 from swarm.domain.errors import Undecided
 from swarm.domain.federation import PeerVote
 from swarm.domain.ids import NodeId, StrategyName
+from swarm.federation.canonical import canonical_answer
 from swarm.federation.rules import VoteRules
+from swarm.federation.similarity import clusters_of_texts, free_text
 from swarm.federation.strategies import STRATEGIES, decide
+from tests.unit.federation.answer_pairs import Pair, pairs
 
 WORDS_PER_TOKEN = 0.75
 VOCABULARY = 3000
@@ -79,6 +85,26 @@ def chosen(strategy: StrategyName, votes: list[PeerVote]) -> None:
         decide(strategy, votes, rules)
 
 
+def same_here(pair: Pair) -> bool:
+    left, right = (canonical_answer(text, pair.form) for text in (pair.left, pair.right))
+    if left.exact or right.exact:
+        return left == right
+    return len(clusters_of_texts([free_text(left.key), free_text(right.key)])) == 1
+
+
+def print_pairs() -> None:
+    known = [pair for pair in pairs() if not any(pair.calls)]
+    rules = {"the swarm": same_here} | {
+        name: lambda pair, rule=rule: rule(pair.left, pair.right)  # type: ignore[misc]
+        for name, rule in SAME.items()
+    }
+    counts = [sum(pair.same is same for pair in known) for same in (True, False)]
+    print(f"\n| rule | the same, of {counts[0]} | different, of {counts[1]} |\n| --- | --- | --- |")
+    for name, rule in rules.items():
+        right = [sum(rule(pair) is same for pair in known if pair.same is same) for same in (True, False)]
+        print(f"| {name} | {100 * right[0] / counts[0]:.1f} % | {100 * right[1] / counts[1]:.1f} % |")
+
+
 def cpu_ms(work: Callable[[], None]) -> float:
     began = time.process_time()
     work()
@@ -103,6 +129,7 @@ def main() -> None:
             taken.sort()
             at = [taken[int(share * len(taken))] for share in (0.5, 0.95)]
             print(f"| {strategy} | {kind} | {at[0]:.2f} | {at[1]:.2f} |")
+    print_pairs()
 
 
 if __name__ == "__main__":

@@ -25,13 +25,17 @@ def self_consistency_by_likeness(votes: Sequence[PeerVote]) -> str:
     """OptiLLM's self_consistency: each text joins the first cluster whose first text is 0.8 alike; the largest wins."""
     clusters: list[list[str]] = []
     for vote in votes:
-        alike = (one for one in clusters if difflib.SequenceMatcher(None, one[0], vote.text).ratio() >= 0.8)
+        alike = (one for one in clusters if _alike(one[0], vote.text))
         found = next(alike, None)
         if found is None:
             clusters.append([vote.text])
         else:
             found.append(vote.text)
     return max(clusters, key=len)[0]
+
+
+def _alike(left: str, right: str) -> bool:
+    return difflib.SequenceMatcher(None, left, right).ratio() >= 0.8
 
 
 _MAJORITY_FORMS = (
@@ -58,8 +62,12 @@ def mean_confidence_of_last_fragment(votes: Sequence[PeerVote]) -> str:
     """OptiLLM's deepconf: what follows the last full stop is the answer; 0.7 × mean confidence + 0.3 × frequency."""
     groups: defaultdict[str, list[PeerVote]] = defaultdict(list)
     for vote in votes:
-        groups[vote.text.rstrip(" .").rpartition(".")[2].strip()].append(vote)
+        groups[_last_fragment(vote.text)].append(vote)
     return max(groups.values(), key=lambda group: _deep_score(group, len(votes)))[0].text
+
+
+def _last_fragment(text: str) -> str:
+    return text.rstrip(" .").rpartition(".")[2].strip()
 
 
 def _deep_score(group: Sequence[PeerVote], total: int) -> float:
@@ -73,10 +81,14 @@ def first_two_that_agree(votes: Sequence[PeerVote]) -> str:
     arrived = sorted(votes, key=lambda vote: vote.latency_s)
     for index, vote in enumerate(arrived):
         for earlier in arrived[:index]:
-            ours, theirs = _tokens(vote.text), _tokens(earlier.text)
-            if ours <= theirs or theirs <= ours:
+            if _one_holds_the_other(vote.text, earlier.text):
                 return earlier.text
     return most_confident(votes)
+
+
+def _one_holds_the_other(left: str, right: str) -> bool:
+    ours, theirs = _tokens(left), _tokens(right)
+    return ours <= theirs or theirs <= ours
 
 
 def _tokens(text: str) -> frozenset[str]:
@@ -98,3 +110,14 @@ RIVALS: Mapping[str, Rule] = MappingProxyType(
         "first to finish": first_to_finish,
     }
 )
+
+
+SAME: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
+    {
+        "OptiLLM self_consistency (restated)": _alike,
+        "OptiLLM majority_voting (restated)": lambda left, right: _first_match(left) == _first_match(right),
+        "OptiLLM deepconf (restated)": lambda left, right: _last_fragment(left) == _last_fragment(right),
+        "Mesh-LLM first two that agree (restated)": _one_holds_the_other,
+    }
+)
+"""When two texts count as one answer."""
