@@ -18,6 +18,8 @@ LEAST_CLAIMS = 32
 """Before a rank among them means anything."""
 LEAST_OF_EACH = 5
 """Right and wrong answers that were checked, before a claim's use is believed."""
+LEAST_AGREED = 10
+"""Answers with and against a clear majority, before those stand in for checked ones."""
 LARGEST_SPREAD = 0.5
 """Confidence moves a weight within 1 ± this."""
 FULL_USE = 0.2
@@ -34,15 +36,22 @@ class ConfidenceRecord:
     """Mean log-probabilities of its answers, oldest first."""
     graded: tuple[tuple[float, bool], ...] = ()
     """Claims whose answers were checked, and whether those were right, oldest first."""
+    agreed: tuple[tuple[float, bool], ...] = ()
+    """Claims of answers with or against a majority that was clear without them, oldest first."""
     spread: float = 0.0
-    """How far its confidence moves its weight, 0 to `LARGEST_SPREAD`: follows from `graded`."""
+    """How far its confidence moves its weight, 0 to `LARGEST_SPREAD`: follows from `graded`, or from `agreed` while few
+    answers were checked."""
 
     def with_claim(self, claim: float) -> ConfidenceRecord:
         return replace(self, claims=(*self.claims, claim)[-KEPT:])
 
     def with_graded(self, claim: float, right: bool) -> ConfidenceRecord:
         graded = (*self.graded, (claim, right))[-KEPT:]
-        return replace(self, graded=graded, spread=spread_of(graded))
+        return replace(self, graded=graded, spread=_spread(graded, self.agreed))
+
+    def with_agreed(self, claim: float, agrees: bool) -> ConfidenceRecord:
+        agreed = (*self.agreed, (claim, agrees))[-KEPT:]
+        return replace(self, agreed=agreed, spread=_spread(self.graded, agreed))
 
     def factor(self, claim: float | None) -> float:
         """What this claim multiplies a weight by; 1 while the record is too short to tell."""
@@ -59,11 +68,23 @@ class ConfidenceRecord:
 NO_RECORD = ConfidenceRecord()
 
 
+def _spread(graded: Sequence[tuple[float, bool]], agreed: Sequence[tuple[float, bool]]) -> float:
+    """A majority is mostly right, and where it is not, it misleads about no more than how sure this node is."""
+    if _fewer(graded) >= LEAST_OF_EACH:
+        return spread_of(graded)
+    return spread_of(agreed) if _fewer(agreed) >= LEAST_AGREED else 0.0
+
+
+def _fewer(graded: Sequence[tuple[float, bool]]) -> int:
+    right = sum(was_right for _, was_right in graded)
+    return min(right, len(graded) - right)
+
+
 def spread_of(graded: Sequence[tuple[float, bool]]) -> float:
     """`LARGEST_SPREAD` × clip((AUC − ½) / `FULL_USE`, 0, 1); 0 while the interval of the AUC includes one half."""
     right = sum(was_right for _, was_right in graded)
     wrong = len(graded) - right
-    if min(right, wrong) < LEAST_OF_EACH:
+    if _fewer(graded) < LEAST_OF_EACH:
         return 0.0
     area = area_under_curve(graded)
     if area - _Z * _standard_error(area, right, wrong) <= 0.5:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -97,14 +98,18 @@ class Reputation:
     def voted(self, votes: Sequence[PeerVote], result: FederationResult) -> None:
         """Who gave a vote that counted, how sure it was, and who was with a majority that did not need it."""
         wall = self._wall()
-        valid_nodes = {ballot.node for ballot in result.ballots if ballot.valid}
-        for vote in votes:
-            if vote.node in valid_nodes and vote.mean_logprob is not None and math.isfinite(vote.mean_logprob):
-                self._confidence[vote.node] = self.confidence(vote.node).with_claim(vote.mean_logprob)
+        claims = _claims(votes, result)
+        for node, claim in claims:
+            self._confidence[node] = self.confidence(node).with_claim(claim)
+        said = Counter(node for node, _ in claims)
         told = {ballot.node: ballot.valid for ballot in result.ballots if ballot.answered}
         records = {node: self.record(node).after_vote(valid, wall) for node, valid in told.items()}
-        for node, agrees in agreements(result, self._anchors()).items():
+        agreed = agreements(result, self._anchors())
+        for node, agrees in agreed.items():
             records[node] = records.get(node, self.record(node)).after_agreement(agrees, wall)
+        for node, claim in claims:
+            if node in agreed and said[node] == 1:
+                self._confidence[node] = self.confidence(node).with_agreed(claim, agreed[node])
         self._observe(records)
 
     def checked(self, node: NodeId, is_sound: bool) -> None:
@@ -128,6 +133,16 @@ class Reputation:
 
     def document(self) -> dict[str, Any]:
         return {**to_document(self._records), "pool": asdict(self._pool)}
+
+
+def _claims(votes: Sequence[PeerVote], result: FederationResult) -> list[tuple[NodeId, float]]:
+    """How sure the nodes say they are of votes that counted."""
+    valid = {ballot.node for ballot in result.ballots if ballot.valid}
+    return [
+        (vote.node, vote.mean_logprob)
+        for vote in votes
+        if vote.node in valid and vote.mean_logprob is not None and math.isfinite(vote.mean_logprob)
+    ]
 
 
 def pool_from(document: Mapping[str, Any] | None, known: Collection[NodeId]) -> PoolRecord:

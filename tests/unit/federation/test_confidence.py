@@ -40,6 +40,18 @@ def test_confidence_that_never_told_right_from_wrong_counts_for_nothing(graded) 
     assert record_of([-0.1 * n for n in range(40)], graded).factor(0.0) == 1.0
 
 
+def test_agreement_stands_in_for_checks_until_there_are_enough() -> None:
+    record = record_of([-0.1 * n for n in range(40)], [])
+    for claim, agrees in TELLING[:19]:
+        record = record.with_agreed(claim, agrees)
+    assert record.factor(0.0) == 1.0
+    record = record.with_agreed(*TELLING[19])
+    assert record.factor(0.0) > 1.4
+    for claim, right in MISLEADING:
+        record = record.with_graded(claim, right)
+    assert record.factor(0.0) == 1.0
+
+
 def test_a_short_history_counts_for_nothing() -> None:
     assert record_of([-1.0] * 31, TELLING).factor(0.0) == 1.0
     assert record_of([-1.0] * 31, TELLING).largest_factor == 1.0

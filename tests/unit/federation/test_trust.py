@@ -124,6 +124,20 @@ def test_agreement_is_counted_only_with_a_majority_that_stands_without_the_vote(
     assert agreements(result(here="x", a="x", b="y"), OPEN) == {B: False}
 
 
+def test_who_was_sure_where_a_clear_majority_agreed_is_believed_to_know() -> None:
+    made = reputation()
+    for number in range(40):
+        agrees = number % 2 == 0
+        ballots = result(here="7", b="7", c="7", a="7" if agrees else f"{number}")
+        votes = [
+            PeerVote(ballot.node, ballot.key, "stop", 1, -0.1 if agrees else -2.0, "demo", "digest", 0.1)
+            for ballot in ballots.ballots
+        ]
+        made.voted(votes, ballots)
+    assert made.confidence(A).factor(-0.1) > 1
+    assert made.confidence(HERE).factor(-0.1) == 1, "it was always with the majority: nothing is known of its claims"
+
+
 def test_in_anchored_only_the_anchors_make_agreement() -> None:
     anchors = Anchors("anchored", HERE)
     judged = agreements(result(here="x", a="y", b="y", c="y"), anchors)
