@@ -22,7 +22,7 @@ from vote_bench.rivals import RIVALS, Rule
 from vote_bench.statistics import difference, interval
 
 SIZES = (3, 5, 7)
-FAULTY = ((5, 1), (5, 2), (7, 2), (7, 3))
+FAULTY = ((5, 1), (5, 2), (7, 3))
 LEARNED_FROM = 100
 """Requests of a sequence that are not counted where what was learned is measured."""
 SEED = 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from swarm.domain.answers import AnswerForm, ToolCall
@@ -22,6 +23,8 @@ SHORT_WORDS = 8
 SHORT_CHARS = 1000
 """A longer text is free text without looking further: the text is a stranger's, and may be made to be slow."""
 SHOWN_CHARS = 80
+REMEMBERED = 64
+"""Texts; a vote looks at the same few each time that one more arrives."""
 
 _ANY = AnswerForm()
 
@@ -56,7 +59,12 @@ def canonical_answer(text: str, form: AnswerForm = _ANY, calls: Sequence[ToolCal
         case "text":
             return CanonicalAnswer("free", visible)
         case "auto" | "tools":
-            return _by_its_look(visible, form.options)
+            return _by_its_look(visible, form.options) if form.options else _by_its_look_alone(visible)
+
+
+@lru_cache(REMEMBERED)
+def _by_its_look_alone(visible: str) -> CanonicalAnswer:
+    return _by_its_look(visible, {})
 
 
 def _by_its_look(visible: str, options: Mapping[str, str]) -> CanonicalAnswer:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations, compress, filterfalse, product
 from operator import not_
 from types import MappingProxyType
@@ -21,6 +22,8 @@ READ_CHARS = 32_000
 """Words beyond are not looked at."""
 SAME_ANSWER = 0.70
 """Average similarity within a cluster of free texts."""
+REMEMBERED = 64
+"""Texts made ready; a vote looks at the same few each time that one more arrives."""
 
 _NEGATIONS = ("not", "no", "never", "none", "nobody", "nothing", "cannot", "neither", "nor", "without", "hardly")
 _SHORT_NEGATIONS = ("n't", "n’t")
@@ -76,6 +79,7 @@ class FreeText:
     refuses: bool
 
 
+@lru_cache(REMEMBERED)
 def free_text(text: str) -> FreeText:
     read = text[:READ_CHARS]
     pieces = plain_characters(read).split()
