@@ -24,7 +24,7 @@ def no_such_model(name: str, why: str) -> RequestError:
     return RequestError(message, param="model", code="model_not_found", status=404)
 
 
-def model_body(model: ModelInfo) -> dict[str, Any]:
+def model_body(model: ModelInfo, *, loaded: bool = True) -> dict[str, Any]:
     """`max_model_len` is vLLM's word, and the one way by which clients learn how much fits."""
     return {
         "id": model.id,
@@ -33,4 +33,5 @@ def model_body(model: ModelInfo) -> dict[str, Any]:
         "owned_by": "local-swarm",
         "max_model_len": model.context_tokens,
         "digest": model.digest,
+        "loaded": loaded,
     }

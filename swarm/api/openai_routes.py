@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,15 +44,21 @@ class OpenAiRoutes:
         ]
 
     async def _models(self, _request: web.Request) -> web.Response:
-        models = known_models(self._services.status(), self._services.peers())
-        return json_reply({"object": "list", "data": [model_body(model) for model in models]})
+        return json_reply({"object": "list", "data": await self._listed()})
 
     async def _model(self, request: web.Request) -> web.Response:
         wanted = request.match_info["id"]
-        for model in known_models(self._services.status(), self._services.peers()):
-            if model.id == wanted:
-                return json_reply(model_body(model))
+        for model in await self._listed():
+            if model["id"] == wanted:
+                return json_reply(model)
         raise no_such_model(wanted, "no node that can answer now has it")
+
+    async def _listed(self) -> list[dict[str, Any]]:
+        """Those that answer now, then those that would be loaded."""
+        loaded = known_models(self._services.status(), self._services.peers())
+        names = {model.id for model in loaded}
+        others = [model for model in await asyncio.to_thread(self._services.loadable) if model.id not in names]
+        return [model_body(model) for model in loaded] + [model_body(model, loaded=False) for model in others]
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, CHAT, parse_chat)

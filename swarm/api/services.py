@@ -10,7 +10,7 @@ from swarm.domain.events import MembershipEvent
 from swarm.domain.federation import DecisionRecord, PeerVote
 from swarm.domain.generation import GenerationRequest, Prompt, TextScore
 from swarm.domain.ids import BootId, NodeId, StrategyName
-from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
+from swarm.domain.nodes import Endpoint, ModelInfo, NodeStatus, PeerInfo
 from swarm.ports.clock import Clock
 from swarm.ports.model_tools import ModelTools
 from swarm.ports.text_source import TextSource
@@ -54,6 +54,8 @@ class ApiServices:
     """Every event of the membership, at once and in order."""
     weights: WeightsShelf | None = None
     """What is handed on of this node's model; None hands nothing on."""
+    loadable: Callable[[], Sequence[ModelInfo]] = tuple
+    """Models that a request by name would have loaded; it reads the disk."""
     tools: ModelTools | None = None
     """What this node's own model does besides answering; None: nothing."""
     hear_hello: Callable[[NodeId, BootId, Endpoint], None] = no_greetings

@@ -17,6 +17,7 @@ from swarm.app.banner import Choices, banner, coverage_line, ready_line, serving
 from swarm.app.broadcast import Broadcast
 from swarm.app.network_watch import NetworkWatch
 from swarm.app.node_weights import build_weights
+from swarm.app.on_demand import Loadable, OnDemand
 from swarm.app.peer_checks import PeerChecks
 from swarm.app.running import API, update_state
 from swarm.app.this_node import Identity, advert_of, chain_addresses_of, status_of
@@ -125,8 +126,10 @@ class Daemon:
         memory = self._votes.memory
         federation = FederatedSwarm(this, peers, self._link, settings.federation, clock, memory)
         router = Router(this, peers, self._link, federation, settings.federation, clock)
+        loadable = Loadable(self._choice, self._cache)
         services = ApiServices(
-            answers=router,
+            answers=self._on_demand(router, loadable) if settings.engine.load_on_demand else router,
+            loadable=loadable.infos if settings.engine.load_on_demand else tuple,
             votes=votes.votes,
             status=lambda: replace(self.status(), news=self._membership.news()),
             peers=lambda: self._checks.annotated(peers()),
@@ -142,6 +145,13 @@ class Daemon:
             tools=WorkerTools(self._engine),
         )
         self._api = ApiServer(services, settings.api, self._address.host)
+
+    def _on_demand(self, router: Router, loadable: Loadable) -> OnDemand:
+        return OnDemand(router, self._engine, loadable.find, self._is_served, lambda: self._admission.load, self._clock)
+
+    def _is_served(self, model: str) -> bool:
+        others = [peer.status for peer in self._peers() if peer.standing == "alive" and peer.status]
+        return any(node.model and node.model.id == model and node.can_answer for node in (self.status(), *others))
 
     def _peers(self) -> tuple[PeerInfo, ...]:
         return self._membership.peers()

@@ -92,6 +92,7 @@ class Engine:
         self._needs = asyncio.Queue[NeedWeights]()
         self._suspects: set[str] = set()
         self._heard = 0.0
+        self._switched = asyncio.Event()
         self.state = EngineState()
 
     @property
@@ -108,19 +109,29 @@ class Engine:
         if self._process:
             self._process.kill()
 
+    def use(self, choice: ModelChoice) -> None:
+        """Another model from now on: the worker is ended, with all that it answers, and the next one loads it."""
+        self._choice = choice
+        self._switched.set()
+        self._become(EngineState())
+        self.kill()
+
     # -- the worker's life --------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         pause_s = self._settings.restart_min_s
         while True:
             started = self._clock.now()
+            self._switched.clear()
             try:
                 problem = await self._live()
             except OSError as error:  # no memory, no process or no file to be had now
                 problem = f"The worker did not start: {error}"
             if self.state.state == "failed":
                 logger.error("the model cannot be loaded", extra={"fields": {"problem": problem}})
-                await asyncio.Event().wait()
+                await self._switched.wait()
+            if self._switched.is_set():
+                continue
             if self._clock.now() - started > STEADY_S:
                 pause_s = self._settings.restart_min_s
             self._become(self.state.crashed(f"{problem}; starting it again in {pause_s:g} s"))
@@ -158,9 +169,13 @@ class Engine:
         """Finds the model, has it loaded, and brings what the worker misses of it; says why that cannot be done."""
         self._needs = asyncio.Queue()
         try:
-            self._choice = await self._source.settle(self._choice, self._tell)
+            wanted = self._choice
+            settled = await self._source.settle(wanted, self._tell)
         except SwarmError as error:
             return str(error)
+        if self._choice is not wanted:
+            return "another model is wanted"
+        self._choice = settled
         worker.send(self._load_command())
         if self._introduced:
             worker.send(Introduce(tuple(self._introduced)))

@@ -12,6 +12,9 @@ from swarm.domain.ids import Quantization
 class EngineSettings:
     model: str = "auto"
     """A folder, a Hugging Face name, `demo`, or `auto`: the last one used or cached, else the demo model."""
+    load_on_demand: bool = False
+    """A request that names another model in the cache, or the demo model, has it loaded in place of the one that is
+    served, once all running answers are finished."""
     blocks: str = "auto"
     """Which decoder layers to serve to others: `auto`, a number, `A:B` (B excluded), or `none`."""
     engine: Literal["auto", "local", "chain"] = "auto"
