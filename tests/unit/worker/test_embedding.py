@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import threading
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,14 @@ import torch
 from swarm.domain.nodes import BlockSpan
 from swarm.domain.tokens import TokenPrompt
 from swarm.wire.worker_messages import Embed
+from swarm.worker.chain.measures import Measures
+from swarm.worker.chain.routing import Hop, Offer
+from swarm.worker.chain.session import ChainSession
+from swarm.worker.compute.parts import SpanPart
 from swarm.worker.compute.thread import Compute
 from swarm.worker.decoder import embedding
 from swarm.worker.decoder.probing import probe
-from swarm.worker.decoder.steppers import Steppers
+from swarm.worker.decoder.steppers import Stepper, Steppers
 from swarm.worker.failures import Cancelled, PromptFailure
 from swarm.worker.families.checkpoint import open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
@@ -81,3 +86,47 @@ def test_a_probe_is_one_real_token(model: LoadedModel) -> None:
         probed = probe("1", model.tokenizer, Steppers(compute, model).local)
     assert (probed.route, probed.hops) == ("local", ())
     assert probed.seconds > 0
+
+
+class Half:
+    """Runs the blocks of one hop in this process."""
+
+    def __init__(self, compute: Compute, model: LoadedModel, hop: Hop) -> None:
+        assert model.blocks is not None
+        self.compute, self.part = compute, SpanPart(model.blocks, hop.span)
+        self.cache = model.blocks.new_cache(hop.span, 64)
+
+    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
+        return self.compute.begin(self.part, self.cache, hidden)
+
+    def close(self) -> None:
+        self.cache.close()
+
+
+class TwoNodes:
+    layers = 6
+
+    def __init__(self) -> None:
+        self.measures = Measures()
+
+    def offers(self, _without: frozenset[str] = frozenset()) -> list[Offer]:
+        return [Offer(None, BlockSpan(0, 3)), Offer("12D3", BlockSpan(3, 6), "bob")]
+
+
+def test_a_chain_gives_the_states_logits_and_times_of_its_hops(model: LoadedModel) -> None:
+    ids = model.tokenizer.encode(TEXT)
+    with contextlib.closing(Compute()) as compute:
+        steppers = Steppers(compute, model)
+
+        def chain(_: int) -> Stepper:
+            return steppers.chain(ChainSession(TwoNodes(), lambda hop: Half(compute, model, hop)))
+
+        with steppers.local(64) as local, chain(64) as split:
+            assert torch.allclose(split.states(ids[:3]), local.states(ids[:3]), atol=1e-4)
+            assert torch.allclose(split.states(ids[3:]), local.states(ids[3:]), atol=1e-4)
+        with steppers.local(64) as local, chain(64) as split:
+            assert torch.allclose(split.step_all(ids), local.step_all(ids), atol=1e-4)
+        probed = probe("1", model.tokenizer, chain)
+    assert probed.route == "chain"
+    assert [(hop.node, hop.start, hop.end) for hop in probed.hops] == [("", 0, 3), ("bob", 3, 6)]
+    assert all(0 < hop.seconds < probed.seconds for hop in probed.hops)
