@@ -37,6 +37,7 @@ from swarm.federation.router import Router
 from swarm.federation.swarm import FederatedSwarm
 from swarm.federation.voters import ThisNode
 from swarm.generation.admission import Admission
+from swarm.generation.admitted_tools import AdmittedTools
 from swarm.generation.answering import AnsweringNode
 from swarm.generation.local_scores import LocalScores
 from swarm.generation.local_votes import LocalVotes
@@ -142,7 +143,7 @@ class Daemon:
             scores=scores.scores,
             decisions=memory.decisions.newest_first,
             subscribe=events.subscribe,
-            tools=WorkerTools(self._engine),
+            tools=AdmittedTools(WorkerTools(self._engine), self._admission),
         )
         self._api = ApiServer(services, settings.api, self._address.host)
 
