@@ -4,8 +4,8 @@
 
 A random Llama in several files. Each row is a process of its own that has loaded a tiny model before, so that nothing
 is imported within the measurement; the files are dropped from the page cache first. What is read is what the kernel
-fetched for that process, its read-ahead included; memory is what the process holds for itself, without pages of files,
-which the kernel takes back when it needs them.
+fetched for that process, its read-ahead included. Weights in the format of the files are not copied: they are pages of
+the files, which the kernel takes back and reads again when memory is short.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ def cases(layers: int) -> list[Case]:
 
 
 class Peak:
-    """Of this process's own memory above what it was, in bytes, while the context is open."""
+    """Of this process's memory above what it was, in bytes, while the context is open."""
 
     def __enter__(self) -> Peak:
-        self._start = self.bytes = own_memory()
+        self._start = memory()
+        self._seen = [self._start]
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
@@ -72,17 +73,27 @@ class Peak:
     def __exit__(self, *_: Any) -> None:
         self._over.set()
         self._thread.join()
-        self.bytes -= self._start
+        self._seen.append(memory())
+
+    @property
+    def own(self) -> int:
+        return max(own for own, _ in self._seen) - self._start[0]
+
+    @property
+    def with_files(self) -> int:
+        """Pages of the weight files included."""
+        return max(own + files for own, files in self._seen) - sum(self._start)
 
     def _watch(self) -> None:
         while not self._over.wait(SAMPLE_S):
-            self.bytes = max(self.bytes, own_memory())
+            self._seen.append(memory())
 
 
-def own_memory() -> int:
-    found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) * 1024
+def memory() -> tuple[int, int]:
+    """What this process holds for itself, and of pages of files, in bytes."""
+    status = Path("/proc/self/status").read_text()
+    own, files = (int(re.findall(rf"{name}:\s+(\d+) kB", status)[0]) * 1024 for name in ("RssAnon", "RssFile"))
+    return own, files
 
 
 def read_so_far() -> int:
@@ -105,7 +116,8 @@ def measure(folder: Path, case: Case) -> dict[str, int]:
         "stored": stored_bytes(checkpoint, case.span),
         "read": read_so_far() - read,
         "held": held,
-        "peak": peak.bytes,
+        "own": peak.own,
+        "with_files": peak.with_files,
     }
 
 
@@ -141,14 +153,14 @@ def main() -> None:
         files = sorted(Path(folder).glob("*.safetensors"))
         size = sum(file.stat().st_size for file in files)
         print(f"A checkpoint of {size / MIB:.0f} MiB in {len(files)} files, float32.\n")
-        print("| loaded | its tensors as stored | read | held | peak while loading |")
-        print("| --- | --- | --- | --- | --- |")
+        print("| loaded | its tensors as stored | read | held | peak of own memory | with the files' pages |")
+        print("| --- | --- | --- | --- | --- | --- |")
         for at, case in enumerate(cases(arguments.layers)):
             command = [sys.executable, __file__, "--layers", str(arguments.layers), "--measure", folder, str(at)]
             found = json.loads(
                 subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
             )
-            columns = (f"{found[name] / MIB:.0f} MiB" for name in ("stored", "read", "held", "peak"))
+            columns = (f"{found[name] / MIB:.0f} MiB" for name in ("stored", "read", "held", "own", "with_files"))
             print(f"| {case.name} | {' | '.join(columns)} |", flush=True)
 
 

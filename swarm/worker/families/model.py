@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from swarm.domain.nodes import BlockSpan
 from swarm.worker.failures import LoadFailure
+from swarm.worker.families.allocation import weights_apart
 from swarm.worker.families.blocks import Blocks
 from swarm.worker.families.checkpoint import Checkpoint
 from swarm.worker.families.comparison import compare_with_family
@@ -66,6 +67,7 @@ class LoadedModel:
         return seen[0].cpu()
 
 
+@weights_apart()
 def load_model(checkpoint: Checkpoint, span: BlockSpan | None, device: str, dtype: torch.dtype) -> LoadedModel:
     """Loads the ends and the layers of `span` (None: no layer at all). Raises `LoadFailure`.
 
@@ -98,6 +100,7 @@ def load_model(checkpoint: Checkpoint, span: BlockSpan | None, device: str, dtyp
     return LoadedModel(checkpoint, tokenizer, causal, blocks, whole, ends, layout, reason)
 
 
+@weights_apart()
 def load_blocks(model: LoadedModel, span: BlockSpan, held: Mapping[int, nn.Module]) -> Blocks:
     """The blocks of `span`: those of `held` are taken, the others are read. Raises `LoadFailure`.
 
@@ -139,7 +142,8 @@ def _causal(checkpoint: Checkpoint, only: frozenset[int] | None, device: str, dt
     family = MODEL_FOR_CAUSAL_LM_MAPPING[type(checkpoint.config)]
     built = family if only is None else _with_layers_only(family, only)
     try:
-        with checkpoint.slices(range(checkpoint.info.layers) if only is None else only) as slices:
+        layers = range(checkpoint.info.layers) if only is None else only
+        with checkpoint.slices(layers) as slices:
             causal, found = built.from_pretrained(
                 None,
                 # It is written to: with what was quantised, and how attention is computed.
