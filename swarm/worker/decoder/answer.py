@@ -46,12 +46,19 @@ class Answer:
     def stopped(self) -> bool:
         return self._stops.found
 
-    def recall(self, tokens: Sequence[int]) -> None:
-        """Tokens whose text was sent before: it comes to the same state, and nothing of them is shown again."""
+    def recall(self, tokens: Sequence[int]) -> list[str]:
+        """Tokens whose text was sent before: it comes to the same state, and nothing of them is shown again. The text
+        that each of them completes."""
+        texts = []
         for token in tokens:
-            self._take(Chosen(token, 0.0))
-        self._free -= sum(len(told.text or "") for told in self._held)
+            piece = self.add(Chosen(token, 0.0))
+            texts.append(piece.text if piece else "")
+        rest = "".join(told.text or "" for told in self._held)
+        if texts:
+            texts[-1] += rest
+        self._free -= len(rest)
         self._held.clear()
+        return texts
 
     def add(self, chosen: Chosen) -> Generated | None:
         """The piece that this token completes, if it completes one."""

@@ -12,6 +12,7 @@ from swarm.domain.ids import FinishReason
 from swarm.wire.worker_messages import Generate, Generated
 from swarm.worker.decoder.answer import Answer
 from swarm.worker.decoder.echo import Echo
+from swarm.worker.decoder.forms import Forms
 from swarm.worker.decoder.prompts import token_ids
 from swarm.worker.decoder.sampler import Chosen, Sampler
 from swarm.worker.decoder.steppers import Stepper
@@ -26,6 +27,7 @@ def generate(
     command: Generate,
     tokenizer: Any,
     ends: Collection[int],
+    forms: Forms,
     context_tokens: int,
     open_stepper: Callable[[int], Stepper],
     cancelled: threading.Event,
@@ -41,32 +43,39 @@ def generate(
     room = context_tokens - len(prompt)
     limit = room if sampling.max_tokens is None else min(room, sampling.max_tokens)
     stops_at = frozenset(sampling.stop_token_ids) | (frozenset() if sampling.ignore_eos else frozenset(ends))
-    decode, texts = _decoder(tokenizer), TokenTexts(tokenizer)
+    form = forms.open(command, prompt)
+    decode, texts = _decoder(tokenizer, form.seen), TokenTexts(tokenizer)
     sampler, answer = Sampler(sampling, prompt, stops_at), Answer(command, decode, texts, prompt)
-    answer.recall(command.resume)
+    for at, (token, text) in enumerate(zip(command.resume, answer.recall(command.resume), strict=True)):
+        form.recall(token, text, limit - at)
     sampler.recall(command.resume)
     echo = Echo(command, prompt, decode, texts) if command.echo else None
     reason: FinishReason = "length"
     end: Chosen | None = None
     with open_stepper(len(prompt) + limit) as stepper:
-        goes_on = not answer.stopped and answer.tokens < limit
+        goes_on = not answer.stopped and not form.finished and answer.tokens < limit
         if goes_on or (echo and echo.needs_logits):
             logits = _read(stepper, [*prompt, *command.resume], cancelled, echo)
         if echo:
             yield echo.piece()
         while goes_on and not answer.stopped:
             _raise_if(cancelled)
-            chosen = sampler.choose(logits)
+            chosen = sampler.choose(logits, form.allowed())
+            token = form.take(chosen.token, limit - answer.tokens)
+            if token != chosen.token:
+                chosen = sampler.instead(logits, token)
             if chosen.token in stops_at:
                 reason, end = "stop", chosen
                 break
-            if piece := answer.add(chosen):
+            if piece := form.shaped(answer.add(chosen)):
                 yield piece
-            if answer.tokens >= limit:
+            if form.finished or answer.tokens >= limit:
                 break
             if not answer.stopped:
                 logits = stepper.step([chosen.token])
-        yield answer.finish(end, reason, len(prompt), stepper)
+        if form.finished or form.complete:
+            reason = "stop"
+        yield form.last(answer.finish(end, reason, len(prompt), stepper))
 
 
 def _read(stepper: Stepper, ids: Sequence[int], cancelled: threading.Event, echo: Echo | None) -> torch.Tensor:
@@ -79,9 +88,19 @@ def _read(stepper: Stepper, ids: Sequence[int], cancelled: threading.Event, echo
     return logits
 
 
-def _decoder(tokenizer: Any) -> Callable[[Sequence[int]], str]:
+def _decoder(tokenizer: Any, seen: Collection[int]) -> Callable[[Sequence[int]], str]:
+    """`seen`: special tokens that are text all the same."""
     # Without the tidying of spaces before punctuation, which changes text that was sent already.
-    return lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    if not seen:
+        return lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    hidden = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special} - set(seen)
+    return lambda ids: str(
+        tokenizer.decode(
+            [number for number in ids if number not in hidden],
+            skip_special_tokens=False,
+            clean_up_tokenization_spaces=False,
+        )
+    )
 
 
 def _raise_if(cancelled: threading.Event) -> None:

@@ -54,6 +54,14 @@ class Sampler:
         self._note(token)
         return chosen(logits, token, self._sampling.logprobs or 0)
 
+    def instead(self, logits: torch.Tensor, token: int) -> Chosen:
+        """Takes the last choice back for this token; its draw stays drawn."""
+        last = self._made.pop()
+        if self._counts is not None:
+            self._counts[last] -= 1
+        self._note(token)
+        return chosen(logits.float().cpu(), token, self._sampling.logprobs or 0)
+
     def recall(self, tokens: Sequence[int]) -> None:
         """Tokens that were chosen before, elsewhere, with the same seed: their draws are left out."""
         for token in tokens:

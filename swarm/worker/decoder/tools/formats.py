@@ -146,7 +146,7 @@ HARMONY = ToolFormat(
     opens=(),
     before="<|channel|>commentary to=functions.",
     between=" <|constrain|>json<|message|>",
-    after="<|call|>",
+    after="",
     reader="harmony",
     also_seen=MARKS,
 )

@@ -20,6 +20,14 @@ class HarmonyReader:
         self._kind: Literal["header", "reasoning", "call", "text"] = "header"
         self.opened: str | None = None
 
+    @property
+    def thinking(self) -> bool:
+        return self._kind == "reasoning"
+
+    @property
+    def in_call(self) -> bool:
+        return self._kind == "call"
+
     def feed(self, text: str) -> list[Part]:
         self._held += text
         parts: list[Part] = []

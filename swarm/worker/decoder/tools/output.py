@@ -25,6 +25,12 @@ class OutputReader(Protocol):
     opened: str | None
     """What the text has behind the mark that begins a call, right after it was found; else None."""
 
+    @property
+    def thinking(self) -> bool: ...
+
+    @property
+    def in_call(self) -> bool: ...
+
     def feed(self, text: str) -> list[Part]: ...
 
     def finish(self) -> list[Part]:
@@ -56,6 +62,14 @@ class MarkedOutput:
         self._tidies = thinks
         """Blanks at the start and around calls are left out."""
         self.opened: str | None = None
+
+    @property
+    def thinking(self) -> bool:
+        return self._state == "thinking"
+
+    @property
+    def in_call(self) -> bool:
+        return self._state == "call"
 
     def feed(self, text: str) -> list[Part]:
         self.opened = None
