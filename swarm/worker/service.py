@@ -35,6 +35,7 @@ from swarm.worker import device
 from swarm.worker.asides import Asides
 from swarm.worker.chain_door import ChainDoor
 from swarm.worker.compute.thread import Compute
+from swarm.worker.decoder.forms import Forms
 from swarm.worker.decoder.generate import generate
 from swarm.worker.decoder.steppers import Stepper, Steppers
 from swarm.worker.failures import LoadFailure, failed, refuse_unknown_tokens
@@ -54,6 +55,7 @@ class Service:
         self._send = send
         self._model: LoadedModel | None = None
         self._steppers: Steppers | None = None
+        self._forms: Forms | None = None
         self._command: LoadModel | None = None
         self._missing = MissingWeights(send)
         self._compute = Compute()
@@ -129,6 +131,7 @@ class Service:
         self._steppers, self._model = Steppers(self._compute, model), model
         if not model.tokenizer.chat_template:
             logger.warning("%s has no chat template; conversations are put to it as ChatML", command.model_id)
+        self._forms = Forms(model.tokenizer, model.end_tokens, model.known_tokens)
         if model.not_cut:
             plan = _alone(plan, command, model.not_cut)
         joins = command.chain_host and (plan.serve or not self._model.whole or command.engine == "chain")
@@ -282,10 +285,12 @@ class Service:
                     "stop_token_ids": sampling.stop_token_ids,
                 },
             )
+            assert self._forms is not None
             pieces = generate(
                 command,
                 model.tokenizer,
                 model.end_tokens,
+                self._forms,
                 model.checkpoint.info.context_tokens,
                 functools.partial(self._stepper, model, cancelled),
                 cancelled,

@@ -12,7 +12,7 @@ from swarm.domain.ids import FinishReason
 from swarm.wire.worker_messages import Generate, Generated
 from swarm.worker.decoder.answer import Answer
 from swarm.worker.decoder.echo import Echo
-from swarm.worker.decoder.forms import Forms
+from swarm.worker.decoder.forms import Forms, offered_tools
 from swarm.worker.decoder.prompts import token_ids
 from swarm.worker.decoder.sampler import Chosen, Sampler
 from swarm.worker.decoder.steppers import Stepper
@@ -37,8 +37,7 @@ def generate(
     `open_stepper` is given the greatest length of the sequence. An answer that is resumed is read like a part of the
     prompt, its draws count as drawn, and its tokens for the penalties.
     Raises `PromptFailure`, `BlocksMissing`, `Cancelled`."""
-    tools = () if command.tool_choice.mode == "none" else command.tools
-    prompt = token_ids(tokenizer, command.prompt, context_tokens, tools, command.template)
+    prompt = token_ids(tokenizer, command.prompt, context_tokens, offered_tools(command), command.template)
     sampling = command.sampling
     room = context_tokens - len(prompt)
     limit = room if sampling.max_tokens is None else min(room, sampling.max_tokens)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from swarm.domain.generation import ChatMessage, Prompt
+from swarm.domain.ids import Role
 from swarm.domain.tokens import TokenPrompt
-from swarm.domain.tools import MadeToolCall, TemplateOptions, ToolSpec
+from swarm.domain.tools import TemplateOptions, ToolSpec
+from swarm.worker.decoder.tools.messages import template_messages, template_tools
+from swarm.worker.decoder.tools.speech import speech_of
 from swarm.worker.failures import PromptFailure
 
 FALLBACK_TEMPLATE = (
@@ -68,18 +73,39 @@ def conversation_text(
     tokenizer: Any, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec], options: TemplateOptions
 ) -> str:
     """What the model is given to read. Raises `PromptFailure` where its template fails: it is a stranger's program."""
-    specs = [_spec(tool) for tool in tools] or None
+    specs = template_tools(tools)
     variables = _variables(options)
     try:
-        template = tokenizer.get_chat_template(tools=specs) if tokenizer.chat_template else FALLBACK_TEMPLATE
-        plain = [_message(message, template) for message in messages]
-        return str(
-            tokenizer.apply_chat_template(
-                plain, specs, chat_template=template, add_generation_prompt=True, tokenize=False, **variables
-            )
-        )
+        return _rendered(tokenizer, messages, specs, variables, arguments_as_text=False)
     except Exception as error:
+        if any(message.tool_calls for message in messages):
+            with contextlib.suppress(Exception):  # the first failure is the one to tell
+                return _rendered(tokenizer, messages, specs, variables, arguments_as_text=True)
         raise PromptFailure(f"The model's chat template refuses these messages: {error}") from error
+
+
+def _rendered(
+    tokenizer: Any,
+    messages: Sequence[ChatMessage],
+    specs: list[dict[str, Any]],
+    variables: Mapping[str, Any],
+    *,
+    arguments_as_text: bool,
+) -> str:
+    speech = speech_of(tokenizer)
+    given = specs if speech.knows_tools and not speech.tools_in_system else []
+    template = tokenizer.get_chat_template(tools=given or None) if tokenizer.chat_template else FALLBACK_TEMPLATE
+    roles = [replace(message, role=_role(message, template)) for message in messages]
+    return str(
+        tokenizer.apply_chat_template(
+            template_messages(roles, specs, speech, arguments_as_text=arguments_as_text),
+            given or None,
+            chat_template=template,
+            add_generation_prompt=True,
+            tokenize=False,
+            **variables,
+        )
+    )
 
 
 def _variables(options: TemplateOptions) -> dict[str, Any]:
@@ -95,31 +121,6 @@ def _variables(options: TemplateOptions) -> dict[str, Any]:
     return {**named, **given}
 
 
-def _message(message: ChatMessage, template: str) -> dict[str, Any]:
-    optional = {
-        "name": message.name,
-        "tool_call_id": message.tool_call_id,
-        "tool_calls": [_call(call) for call in message.tool_calls],
-    }
-    said = {name: value for name, value in optional.items() if value}
-    return {"role": _role(message, template), "content": message.content, **said}
-
-
-def _call(call: MadeToolCall) -> dict[str, Any]:
-    """Templates expect the arguments as an object; what is none is shown as it was written."""
-    arguments = _json(call.arguments)
-    arguments = arguments if isinstance(arguments, Mapping) else call.arguments
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
-
-
-def _spec(tool: ToolSpec) -> dict[str, Any]:
-    parameters = _json(tool.parameters)
-    if not isinstance(parameters, Mapping):
-        raise PromptFailure(f"The parameters of the tool {tool.name} must be a JSON schema", param="tools")
-    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
-    return {"type": "function", "function": function}
-
-
 def _json(text: str) -> Any:
     """None for what is no JSON."""
     try:
@@ -128,6 +129,6 @@ def _json(text: str) -> Any:
         return None
 
 
-def _role(message: ChatMessage, template: str) -> str:
+def _role(message: ChatMessage, template: str) -> Role:
     """Templates that do not know OpenAI's newer name for the system role get the old one."""
     return "system" if message.role == "developer" and "developer" not in template else message.role

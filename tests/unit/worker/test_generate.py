@@ -10,6 +10,7 @@ import torch
 from swarm.domain.generation import Sampling
 from swarm.wire.worker_messages import Generate, Generated
 from swarm.worker.decoder import generate as module
+from swarm.worker.decoder.forms import Forms
 from swarm.worker.failures import Cancelled
 
 END = 0
@@ -26,6 +27,9 @@ class Bytes:
 
     def convert_ids_to_tokens(self, token: int) -> str:
         return f"<0x{token:02X}>"
+
+
+FORMS = Forms(Bytes(), {END}, 256)
 
 
 class Script:
@@ -57,7 +61,7 @@ class Script:
 def answer(script: Script, prompt: str, cancelled: threading.Event | None = None, **sampling: Any) -> list[Generated]:
     command = Generate("1", prompt, Sampling(**{"temperature": 0.0, **sampling}))
     event = cancelled or threading.Event()
-    return list(module.generate(command, Bytes(), {END}, 4096, lambda _: script, event))  # type: ignore[arg-type]
+    return list(module.generate(command, Bytes(), {END}, FORMS, 4096, lambda _: script, event))  # type: ignore[arg-type]
 
 
 def test_the_last_piece_has_the_reason_and_the_counts() -> None:
@@ -127,7 +131,7 @@ def test_an_answer_goes_on_exactly_behind_any_of_its_pieces(stop: tuple[str, ...
     def pieces(resume: tuple[int, ...]) -> list[Generated]:
         stepper = Rehearsed(text, len(prompt))
         command = Generate("1", prompt, sampling, resume)
-        return list(module.generate(command, Bytes(), {END}, 4096, lambda _: stepper, threading.Event()))  # type: ignore[arg-type]
+        return list(module.generate(command, Bytes(), {END}, FORMS, 4096, lambda _: stepper, threading.Event()))  # type: ignore[arg-type]
 
     whole = pieces(())
     for count in range(len(whole)):
@@ -144,6 +148,6 @@ def test_an_answer_goes_on_exactly_behind_any_of_its_pieces(stop: tuple[str, ...
 def test_an_answer_of_which_only_the_end_was_lost_computes_nothing() -> None:
     stepper = Rehearsed("hello", 6)
     command = Generate("1", "prompt", Sampling(temperature=0.0, max_tokens=2), (104, 101))
-    (last,) = module.generate(command, Bytes(), {END}, 4096, lambda _: stepper, threading.Event())  # type: ignore[arg-type]
+    (last,) = module.generate(command, Bytes(), {END}, FORMS, 4096, lambda _: stepper, threading.Event())  # type: ignore[arg-type]
     assert (last.text, last.finish_reason, last.completion_tokens) == ("", "length", 2)
     assert not stepper.stepped

@@ -40,9 +40,7 @@ def _step(trial: LLMatcher, vocabulary: GrammarVocabulary, used: NDArray[numpy.i
     return [token]
 
 
-def _last_character(
-    trial: LLMatcher, vocabulary: GrammarVocabulary, allowed: NDArray[numpy.bool_]
-) -> int | None:
+def _last_character(trial: LLMatcher, vocabulary: GrammarVocabulary, allowed: NDArray[numpy.bool_]) -> int | None:
     """A character after which the string may end: patterns and least lengths forbid it before."""
     closing = vocabulary.closing
     for token in closing.characters[allowed[closing.characters]].tolist():

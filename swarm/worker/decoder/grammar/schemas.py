@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llguidance import LLMatcher
 
 from swarm.domain.tools import ResponseFormat
 from swarm.worker.failures import PromptFailure
+
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
 
 WHITESPACE = r" |\n {0,16}"
 """Between the tokens of JSON: nothing, a blank, or a line break and the indent of eight levels. Bounded, because weak
@@ -16,8 +19,8 @@ models would go on with blanks for ever."""
 LARGEST_SCHEMA = 2**18
 """Characters."""
 
-STRICT: dict[str, Any] = {"whitespace_pattern": WHITESPACE, "whitespace_flexible": True, "lenient": False}
-LENIENT: dict[str, Any] = {**STRICT, "lenient": True, "coerce_one_of": True}
+STRICT: JsonCompileOptions = {"whitespace_pattern": WHITESPACE, "whitespace_flexible": True, "lenient": False}
+LENIENT: JsonCompileOptions = {**STRICT, "lenient": True, "coerce_one_of": True}
 """Keywords that cannot be enforced are left out."""
 
 
