@@ -18,6 +18,7 @@ from swarm.domain.generation import Sampling
 from swarm.domain.tokens import TokenPrompt
 from swarm.wire.worker_messages import Generate, Generated
 from swarm.worker.decoder.detokenizer import MOST_HELD, Detokenizer
+from swarm.worker.decoder.forms import Forms
 from swarm.worker.decoder.generate import generate
 from swarm.worker.decoder.token_texts import TokenTexts
 
@@ -39,6 +40,7 @@ def byte_fallback() -> PreTrainedTokenizerFast:
 
 TOKENIZER = byte_fallback()
 SIZE = len(TOKENIZER)
+FORMS = Forms(TOKENIZER, {END}, SIZE)
 PROMPT = (257, 258)
 
 
@@ -69,7 +71,7 @@ def answer(said: Sequence[int], resume: Sequence[int] = (), echo: bool = False, 
     asked = Sampling(**{"temperature": 0.0, "logprobs": 2, **sampling})
     command = Generate("1", TokenPrompt(PROMPT), asked, tuple(resume), echo=echo)
     stepper = Rehearsed(said, len(PROMPT))
-    return list(generate(command, TOKENIZER, {END}, 4096, lambda _: stepper, threading.Event()))  # type: ignore[arg-type,return-value]
+    return list(generate(command, TOKENIZER, {END}, FORMS, 4096, lambda _: stepper, threading.Event()))  # type: ignore[arg-type,return-value]
 
 
 def spoken(pieces: Sequence[Generated]) -> str:
@@ -167,7 +169,7 @@ def test_a_prompt_can_be_read_without_an_answer() -> None:
 def test_an_echo_of_text_is_that_text() -> None:
     command = Generate("1", TokenPrompt(PROMPT), Sampling(max_tokens=0), echo=True)
     stepper = Rehearsed([], 2)
-    pieces = list(generate(command, TOKENIZER, {END}, 99, lambda _: stepper, threading.Event()))  # type: ignore[arg-type,return-value]
+    pieces = list(generate(command, TOKENIZER, {END}, FORMS, 99, lambda _: stepper, threading.Event()))  # type: ignore[arg-type,return-value]
     assert (spoken(pieces), pieces[0].token_logprobs, stepper.at) == ("ab", (), -2)
     assert replace(pieces[0], id="2").id == "2"
 

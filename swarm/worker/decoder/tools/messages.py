@@ -26,7 +26,8 @@ Message = dict[str, Any]
 def template_messages(
     messages: Sequence[ChatMessage], tools: Sequence[Message], speech: Speech, *, arguments_as_text: bool
 ) -> list[Message]:
-    """`tools`: as `template_tools` gives them. `arguments_as_text`: of earlier calls as JSON text, which some templates expect instead of an object."""
+    """`tools`: as `template_tools` gives them. `arguments_as_text`: of earlier calls as JSON text, which some templates
+    expect instead of an object."""
     if not speech.knows_tools:
         plain = [_in_words(message) for message in messages]
         return _with_system(plain, FALLBACK.format(tools=_listed(tools))) if tools else plain
