@@ -62,7 +62,7 @@ def test_calls_and_their_answers_reach_the_template_as_objects() -> None:
         ChatMessage("assistant", "", (call, MadeToolCall("c2", "add", "broken"))),
         ChatMessage("tool", "3", tool_call_id="c1", name="add"),
     )
-    made = json.loads(text("{{ messages | tojson }}", said))
+    made = json.loads(text("{{ messages | tojson }}{% if tools %}{% endif %}", said))
     assert made[0]["tool_calls"][0] == {
         "id": "c1",
         "type": "function",
@@ -71,6 +71,35 @@ def test_calls_and_their_answers_reach_the_template_as_objects() -> None:
     assert made[0]["tool_calls"][1]["function"]["arguments"] == "broken"
     assert made[1] == {"role": "tool", "content": "3", "tool_call_id": "c1", "name": "add"}
     assert json.loads(text("{{ messages | tojson }}")) == [{"role": "user", "content": "hi"}]
+
+
+def test_a_template_that_knows_no_tools_is_told_of_them_in_words() -> None:
+    said = (
+        ChatMessage("system", "Be brief."),
+        ChatMessage("assistant", "", (MadeToolCall("c1", "add", '{"a": 1}'),)),
+        ChatMessage("tool", "3", tool_call_id="c1"),
+    )
+    system, call, result = json.loads(text("{{ messages | tojson }}", said, ToolSpec("add", "sums", "{}")))
+    assert system["content"].startswith("Be brief.\n\nYou can call")
+    assert '{"name": "add", "description": "sums", "parameters": {}}' in system["content"]
+    assert call == {"role": "assistant", "content": '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'}
+    assert result == {"role": "user", "content": "<tool_response>\n3\n</tool_response>"}
+
+
+def test_templates_that_join_arguments_as_text_get_text() -> None:
+    said = (ChatMessage("assistant", "", (MadeToolCall("c1", "add", '{"a": 1}'),)),)
+    template = "{% if tools %}{% endif %}{{ 'args: ' + messages[0].tool_calls[0].function.arguments }}"
+    assert text(template, said) == 'args: {"a": 1}'
+
+
+def test_mistrals_ids_have_nine_characters_and_stay_the_same() -> None:
+    said = (
+        ChatMessage("assistant", "", (MadeToolCall("call_123456", "add", "{}"),)),
+        ChatMessage("tool", "3", tool_call_id="call_123456"),
+    )
+    made, result = json.loads(text("{{ messages | tojson }}{# [TOOL_CALLS] #}{% if tools %}{% endif %}", said))
+    assert made["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert len(result["tool_call_id"]) == 9
 
 
 def test_tools_choose_the_template_that_is_made_for_them() -> None:

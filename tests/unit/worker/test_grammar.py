@@ -1,0 +1,132 @@
+"""Answers that are held to a form: valid whatever a model would like, and whenever it must stop."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from swarm.domain.generation import ChatMessage, Sampling
+from swarm.domain.tools import ResponseFormat, ToolChoice, ToolSpec
+from swarm.wire.worker_messages import Generate
+from swarm.worker.decoder.form import Form
+from swarm.worker.decoder.forms import Forms
+from swarm.worker.failures import PromptFailure
+
+DEMO = AutoTokenizer.from_pretrained(Path(__file__).parents[3] / "swarm/demo_model")
+END = 1
+FORMS = Forms(DEMO, {END}, len(DEMO))
+HELLO = (ChatMessage("user", "hi"),)
+PERSON: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "code": {"type": "string", "pattern": "^[A-Z]{2,}-[0-9]+$"},
+        "tags": {"type": "array", "items": {"type": "string", "minLength": 2}, "maxItems": 3},
+        "more": {"anyOf": [{"$ref": "#/$defs/more"}, {"type": "null"}]},
+    },
+    "required": ["name", "code", "tags", "more"],
+    "additionalProperties": False,
+    "$defs": {"more": {"type": "object", "properties": {"n": {"type": "integer", "minimum": 7}}, "required": ["n"]}},
+}
+TOOLS = (ToolSpec("look_up", "", json.dumps(PERSON)), ToolSpec("now", "", "{}"))
+
+
+def asked(schema: Any, **more: Any) -> Generate:
+    return Generate("1", HELLO, Sampling(), response_format=ResponseFormat("json_schema", json.dumps(schema)), **more)
+
+
+def ramble(form: Form, seed: int, limit: int, resumed: tuple[int, ...] = ()) -> list[int]:
+    """Tokens of a model that has no idea: any that is allowed, as likely as any other."""
+    choice, made = random.Random(seed), list(resumed)
+    for at, token in enumerate(resumed):
+        choice.random()
+        form.recall(token, "", limit - at)
+    while len(made) < limit and not form.finished:
+        allowed = form.allowed()
+        may_come = torch.ones(len(DEMO)) if allowed is None else allowed
+        possible = may_come.nonzero().flatten().tolist()
+        token = form.take(possible[int(choice.random() * len(possible))], limit - len(made))
+        if token == END:
+            break
+        made.append(token)
+    return made
+
+
+@pytest.mark.parametrize("limit", [110, 200, 600])
+def test_the_answer_is_valid_however_soon_it_must_end(limit: int) -> None:
+    for seed in range(5):
+        made = ramble(FORMS.open(asked(PERSON), ()), seed, limit)
+        jsonschema.validate(json.loads(DEMO.decode(made)), PERSON)
+
+
+def test_an_answer_that_goes_on_elsewhere_is_the_same() -> None:
+    whole = ramble(FORMS.open(asked(PERSON), ()), 3, 130)
+    for cut in range(0, len(whole), 7):
+        assert ramble(FORMS.open(asked(PERSON), ()), 3, 130, tuple(whole[:cut])) == whole
+
+
+def test_json_mode_makes_an_object() -> None:
+    command = Generate("1", HELLO, Sampling(), response_format=ResponseFormat("json_object"))
+    assert isinstance(json.loads(DEMO.decode(ramble(FORMS.open(command, ()), 1, 80))), dict)
+
+
+def test_an_answer_that_cannot_end_within_its_tokens_says_that_it_is_not_complete() -> None:
+    form = FORMS.open(asked(PERSON), ())
+    assert len(ramble(form, 0, 9)) == 9
+    assert not form.complete
+
+
+@pytest.mark.parametrize(
+    ("schema", "named"),
+    [
+        ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
+        ({"type": "array", "uniqueItems": True}, "uniqueItems"),
+        ({"not": {"type": "string"}}, "not"),
+        ({"$ref": "https://example.com/schema"}, "example.com"),
+        ({"type": "integer", "minimum": 8, "maximum": 7}, "minimum"),
+        ([1], "object"),
+    ],
+)
+def test_what_cannot_be_enforced_is_refused_by_name(schema: Any, named: str) -> None:
+    with pytest.raises(PromptFailure, match=named):
+        FORMS.open(asked(schema), ())
+
+
+@pytest.mark.parametrize("mode", ["required", "named"])
+def test_a_call_that_must_come_is_one(mode: Any) -> None:
+    for seed in range(3):
+        choice = ToolChoice(mode, "look_up")
+        form = FORMS.open(Generate("1", HELLO, Sampling(), tools=TOOLS, tool_choice=choice), ())
+        text = DEMO.decode(ramble(form, seed, 400))
+        for said in text.split("<tool_call>")[1:]:
+            call = json.loads(said.split("</tool_call>")[0])
+            assert call["name"] in ("look_up", "now")[: 1 if mode == "named" else 2]
+            jsonschema.validate(call["arguments"], PERSON if call["name"] == "look_up" else {})
+        assert mode == "required" or text.count("<tool_call>") == 1
+
+
+def test_a_strict_function_that_cannot_be_enforced_is_refused_and_another_is_as_far_as_can_be() -> (
+    None
+):
+    schema = '{"type": "object", "properties": {"a": {"type": "array", "uniqueItems": true}}, "required": ["a"]}'
+    for strict in (True, False):
+        tools = (ToolSpec("f", "", schema, strict=strict),)
+        command = Generate("1", HELLO, Sampling(), tools=tools, tool_choice=ToolChoice("required"))
+        if strict:
+            with pytest.raises(PromptFailure, match="uniqueItems"):
+                FORMS.open(command, ())
+        else:
+            assert '"a"' in DEMO.decode(ramble(FORMS.open(command, ()), 0, 120))
+
+
+def test_a_named_function_that_is_not_offered_is_refused() -> None:
+    command = Generate("1", HELLO, Sampling(), tools=TOOLS, tool_choice=ToolChoice("named", "nobody"))
+    with pytest.raises(PromptFailure, match="nobody"):
+        FORMS.open(command, ())
