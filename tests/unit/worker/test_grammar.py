@@ -112,9 +112,7 @@ def test_a_call_that_must_come_is_one(mode: Any) -> None:
         assert mode == "required" or text.count("<tool_call>") == 1
 
 
-def test_a_strict_function_that_cannot_be_enforced_is_refused_and_another_is_as_far_as_can_be() -> (
-    None
-):
+def test_a_strict_function_that_cannot_be_enforced_is_refused_and_another_is_as_far_as_can_be() -> None:
     schema = '{"type": "object", "properties": {"a": {"type": "array", "uniqueItems": true}}, "required": ["a"]}'
     for strict in (True, False):
         tools = (ToolSpec("f", "", schema, strict=strict),)
