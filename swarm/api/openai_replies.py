@@ -205,7 +205,8 @@ class ChunkedReply:
         return {"delta": said} if self.head.form is CHAT else {"text": said.get("content", "")}
 
     def _ids(self, delta: TextDelta) -> dict[str, Any]:
-        return {"token_ids": delta.token_ids} if self.token_ids else {}
+        """Also how likely they were, which tells a vote how sure this node was."""
+        return {"token_ids": delta.token_ids, "logprob_sum": delta.logprob_sum} if self.token_ids else {}
 
     def _logprobs_of(self, index: int, delta: TextDelta) -> dict[str, Any] | None:
         if not delta.token_logprobs:

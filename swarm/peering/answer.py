@@ -46,6 +46,7 @@ class _Choice:
     text: str | None = None
     logprobs: dict[str, Any] | None = None
     token_ids: tuple[int, ...] | None = None
+    logprob_sum: float = 0.0
     finish_reason: FinishReason | None = None
 
     def said(self) -> TextDelta:
@@ -95,7 +96,8 @@ class AnswerReader:
         self._usage: _Usage | None = None
         self._tokens = 0
         self._ids: list[int] = []
-        """Of tokens that have come without text."""
+        self._logprob_sum = 0.0
+        """Both of tokens that have come without text."""
         self.is_done = False
 
     def read(self, event: str) -> TextDelta | None:
@@ -117,6 +119,7 @@ class AnswerReader:
             self._provenance = self._provenance_of(chunk)
         said = choice.said()
         self._ids += choice.token_ids or ()
+        self._logprob_sum += min(0.0, choice.logprob_sum)
         if said == TextDelta():
             return None
         if choice.token_ids is None and self._resumed is not None:
@@ -124,7 +127,7 @@ class AnswerReader:
         ids, self._ids = tuple(self._ids), []
         tokens = len(ids) if choice.token_ids is not None else 1
         self._tokens += tokens
-        logprob_sum = sum(told.logprob or 0.0 for told in said.token_logprobs) if tokens else 0.0
+        logprob_sum, self._logprob_sum = self._logprob_sum, 0.0
         return replace(said, tokens=tokens, logprob_sum=logprob_sum, token_ids=ids)
 
     def _last(self) -> TextDelta:
@@ -137,6 +140,7 @@ class AnswerReader:
         completion_tokens = max(usage.completion_tokens, 0)
         return TextDelta(
             tokens=max(0, completion_tokens - before - self._tokens),
+            logprob_sum=self._logprob_sum,
             token_ids=tuple(self._ids),
             finish_reason=self._finish_reason,
             usage=Usage(max(usage.prompt_tokens, 0), completion_tokens),

@@ -59,8 +59,11 @@ def shape_of(request: GenerationRequest) -> RequestShape:
 
 def is_usable(shape: RequestShape) -> bool:
     """Can an ordinary question be put in this mould?"""
-    enough = shape.sampling.max_tokens is None or shape.sampling.max_tokens >= ENOUGH_TOKENS
-    return enough and shape.sampling.temperature <= WARMEST and (shape.roles is None or _is_dialogue(shape.roles))
+    sampling = shape.sampling
+    enough = sampling.max_tokens is None or sampling.max_tokens >= ENOUGH_TOKENS
+    bent = sampling.logit_bias or sampling.stop_token_ids or sampling.ignore_eos or sampling.min_tokens
+    is_plain = sampling.temperature <= WARMEST and not bent
+    return enough and is_plain and (shape.roles is None or _is_dialogue(shape.roles))
 
 
 def _is_dialogue(roles: tuple[Role, ...]) -> bool:

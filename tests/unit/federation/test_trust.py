@@ -211,6 +211,7 @@ def test_examinations_look_like_the_requests_before_them_without_their_words() -
     [
         ask(sampling=Sampling(max_tokens=8)),
         ask(sampling=Sampling(temperature=1.9)),
+        ask(sampling=Sampling(logit_bias=((5, -100.0),))),
         ask(prompt=(ChatMessage("user", "a"), ChatMessage("user", "b"))),
         ask(prompt=tuple(ChatMessage("user", "a") for _ in range(20))),
     ],

@@ -206,11 +206,11 @@ def test_log_probabilities_of_a_conversation_keep_their_bytes() -> None:
         {"token": "", "logprob": -1e9, "bytes": [0xF0, 0x9F], "top_logprobs": top},
         {"token": SMILE.token, "logprob": -0.25, "bytes": [0x98, 0x80], "top_logprobs": []},
     ]
-    event = chunk_with({"content": SMILE.token}, logprobs={"content": told}, token_ids=[4, 5])
+    event = chunk_with({"content": SMILE.token}, logprobs={"content": told}, token_ids=[4, 5], logprob_sum=-1.5)
     (delta,) = read(event)
     assert [token.raw for token in delta.token_logprobs] == [(0xF0, 0x9F), (0x98, 0x80)]
     assert delta.token_logprobs[0] == TokenLogprob("", (0xF0, 0x9F), -9999.0, (TopLogprob("a", (97,), 0.0),))
-    assert (delta.tokens, delta.logprob_sum) == (2, -9999.25)
+    assert (delta.tokens, delta.logprob_sum) == (2, -1.5)
 
 
 def test_log_probabilities_of_completions_are_read_from_their_lists() -> None:
@@ -252,15 +252,16 @@ def test_calls_and_reasoning_are_read_without_text() -> None:
 
 def test_tokens_that_come_without_text_are_counted_with_the_next() -> None:
     deltas = read(
-        chunk_with({}, token_ids=[1]),
-        chunk_with({"content": "a"}, token_ids=[2]),
-        chunk_with({"content": "b"}, token_ids=[]),
-        chunk_with({}, token_ids=[3], finish_reason="stop"),
+        chunk_with({}, token_ids=[1], logprob_sum=-0.5),
+        chunk_with({"content": "a"}, token_ids=[2], logprob_sum=-0.25),
+        chunk_with({"content": "b"}, token_ids=[], logprob_sum=7.0),
+        chunk_with({}, token_ids=[3], finish_reason="stop", logprob_sum=-2.0),
         usage(3, 3),
         END,
     )
     assert [delta.token_ids for delta in deltas] == [(1, 2), (), (3,)]
     assert [delta.tokens for delta in deltas] == [2, 0, 1]
+    assert [delta.logprob_sum for delta in deltas] == [-0.75, 0.0, -2.0]
 
 
 def test_everything_that_a_request_can_say_is_said_to_a_peer() -> None:
