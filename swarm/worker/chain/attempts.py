@@ -21,8 +21,9 @@ SHORTEST_PATIENCE_S, ENOUGH_PATIENCE_S = 1.0, 2.0
 """Never late before the first; beyond the second, twice the expected time is enough to be late."""
 SUSPECT_PATIENCE_S = 0.3
 """Of a server whose machine does not answer the daemon's probes either."""
-BUSY_PATIENCE = 2.0
-"""A server that was late and answered before the others is given this many times more from then on."""
+BUSY_PATIENCE, MOST_LENIENCY = 2.0, 4.0
+"""A server that was late and answered before the others is given this many times more from then on, up to the second:
+it may hang later all the same."""
 
 
 class Runner(Protocol):
@@ -83,7 +84,7 @@ class Leg:
         return self._leniency * max(SHORTEST_PATIENCE_S, late)
 
     def was_only_busy(self) -> None:
-        self._leniency *= BUSY_PATIENCE
+        self._leniency = min(MOST_LENIENCY, self._leniency * BUSY_PATIENCE)
 
     def note(self, tokens: int, seconds: float) -> None:
         self.last_step_s = seconds

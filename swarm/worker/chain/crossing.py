@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +26,8 @@ SAME_AGAIN_AFTER_S = 0.5
 """A server that failed is asked again after this where there is no other: a lost one may have come back."""
 PREFILL_S_PER_TOKEN = 0.25
 """A prompt is waited for this long where nobody else could read it: a slow processor is not a dead server."""
+OPENED_ANEW = 3
+"""Between the choice of a route and its opening this node may have exchanged its own blocks for others."""
 AT_ONCE = 2
 """Ways tried at the same time, each with the work of feeding the whole past again."""
 
@@ -53,8 +56,22 @@ class Surroundings:
 
     def open(self, span: BlockSpan, without: frozenset[str] = frozenset()) -> list[Leg] | None:
         """None where a block of `span` is served by nobody."""
-        route = choose_route(self.routes.offers(without), span)
-        return None if route is None else [Leg(hop, self.open_runner(hop), self.routes.measures) for hop in route]
+        for _ in range(OPENED_ANEW):
+            route = choose_route(self.routes.offers(without), span)
+            if route is None:
+                break
+            with contextlib.suppress(HopFailed):
+                return self._legs(route)
+        return None
+
+    def _legs(self, route: Sequence[Hop]) -> list[Leg]:
+        with contextlib.ExitStack() as opened:
+            legs: list[Leg] = []
+            for hop in route:
+                legs.append(Leg(hop, self.open_runner(hop), self.routes.measures))
+                opened.callback(legs[-1].close)
+            opened.pop_all()
+            return legs
 
     def missing(self, span: BlockSpan, without: frozenset[str] = frozenset()) -> BlocksMissing:
         """Names what is missing, at least `span`, and what would fill it."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from swarm.domain.nodes import BlockSpan
 from swarm.worker.chain import attempts, crossing
+from swarm.worker.chain.attempts import HopFailed
 from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.routing import Hop, Offer
 from swarm.worker.chain.session import ChainSession
@@ -285,3 +286,52 @@ def test_two_sequences_take_two_disjoint_routes() -> None:
     world = World(TWO_WAYS)
     with world.session() as first, world.session() as second:
         assert set(first.servers) | set(second.servers) == set(TWO_WAYS)
+
+
+def test_own_blocks_that_were_exchanged_meanwhile_are_looked_for_again_and_nothing_stays_open() -> None:
+    world = World({"a": BlockSpan(0, 3), "b": BlockSpan(3, 6)})
+    own, exchanged = Offer(None, BlockSpan(3, 6)), list[Hop]()
+    world.offers = lambda without=frozenset(): [
+        Offer("a", BlockSpan(0, 3)),
+        own if not exchanged else Offer("b", own.span),
+    ]  # type: ignore[method-assign]
+
+    def open_runner(hop: Hop) -> Runner:
+        if hop.server is None:
+            exchanged.append(hop)
+            raise HopFailed("this node serves other blocks now")
+        return world.open(hop)
+
+    with ChainSession(world, open_runner) as chain:
+        assert chain.servers == ("a", "b")
+        assert_undisturbed([chain.step(tokens(2, 1))], [tokens(2, 1)])
+    assert world.opened == ["a", "a", "b"]
+    assert world.measures.priced(Offer("a", own.span)).load == 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_no_more_than_two_ways_are_tried_at_once() -> None:
+    world = World({name: BlockSpan(0, 6) for name in "abcdef"})
+    with world.session() as chain:
+        made = [chain.step(tokens(3, 1))]
+        world.hung = set("abcde")
+        open_at_once: list[int] = []
+        world.before_step = lambda *_: open_at_once.append(sum(not runner.closed for runner in world.runners))
+        made.append(chain.step(tokens(1, 2)))
+        assert chain.servers[0] == "f"
+    assert max(open_at_once) == 2
+    assert_undisturbed(made, [tokens(3, 1), tokens(1, 2)])
+
+
+def test_a_failure_of_own_blocks_ends_the_answer_with_its_reason() -> None:
+    world = World({})
+    world.offers = lambda without=frozenset(): [Offer(None, BlockSpan(0, 6))]  # type: ignore[method-assign]
+
+    def no_memory(_runner: Runner, _hidden: torch.Tensor) -> None:
+        raise MemoryError
+
+    with world.session() as chain:
+        chain.step(tokens(2, 1))
+        world.before_step = no_memory
+        with pytest.raises(MemoryError):
+            chain.step(tokens(1, 2))
