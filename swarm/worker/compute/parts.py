@@ -39,12 +39,13 @@ class SpanPart:
     ) -> Sequence[torch.Tensor | Exception]:
         if len(caches) == 1:
             return [self.run_piece(caches[0], tokens[0])]
-        made: list[torch.Tensor | Exception] = [problem or tokens[0] for problem in map(self._problem, caches)]
-        fit = [at for at, result in enumerate(made) if not isinstance(result, Exception)]
-        if fit:
-            together = self.blocks.forward_rows(torch.cat([tokens[at] for at in fit]), [caches[at] for at in fit])
-            for at, row in zip(fit, together.cpu().split(1), strict=True):
-                made[at] = row
+        with self.blocks.keeping():  # One that is closed from here on is run to its end with the others.
+            made: list[torch.Tensor | Exception] = [problem or tokens[0] for problem in map(self._problem, caches)]
+            fit = [at for at, result in enumerate(made) if not isinstance(result, Exception)]
+            if fit:
+                together = self.blocks.forward_rows(torch.cat([tokens[at] for at in fit]), [caches[at] for at in fit])
+                for at, row in zip(fit, together.cpu().split(1), strict=True):
+                    made[at] = row
         return made
 
     def _problem(self, cache: SequenceCache) -> Exception | None:
@@ -95,12 +96,12 @@ class WholePart:
     ) -> Sequence[torch.Tensor | Exception]:
         if len(caches) == 1:
             return [self.run_piece(caches[0], tokens[0])]
-        for cache in caches:
-            self.model.make_room(cache)
-        positions = torch.tensor([[cache.past] for cache in caches])
-        run = self.model.forward_rows
-        together = self._ends.around(torch.cat(list(tokens)), positions, lambda hidden: run(hidden, caches), self._keep)
-        return together.split(1)
+        positions, run = torch.tensor([[cache.past] for cache in caches]), self.model.forward_rows
+        with self.model.keeping():
+            for cache in caches:
+                self.model.make_room(cache)
+            made = self._ends.around(torch.cat(list(tokens)), positions, lambda hidden: run(hidden, caches), self._keep)
+        return made.split(1)
 
 
 class StatesPart:

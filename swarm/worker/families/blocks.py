@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -72,37 +73,39 @@ class Blocks:
         hidden = hidden.to(self.device, self.dtype)
         tokens, past = hidden.shape[1], cache.past
         positions = torch.arange(past, past + tokens, device=self.device).unsqueeze(0)
-        with self._room.lock:
+        with self.keeping():
             cache.make_room(tokens)
             seen = OneSequence(cache)
             masks = create_masks_for_generate(self.config, hidden, None, seen, positions)
             more = self._more(hidden, past + tokens)
             hidden = self._through(cache.span, hidden, masks, positions, seen, more)
             cache.past += tokens
-        self._room.sweep()
         return hidden
 
     @torch.inference_mode()
     def forward_rows(self, hidden: torch.Tensor, caches: Sequence[SequenceCache]) -> torch.Tensor:
         """Runs [rows, 1, hidden], a token each of sequences through the same blocks that have a past and `make_room`
-        for one more."""
+        for one more; both within the same `keeping`."""
         order = batch_order(caches)
         back = torch.tensor(sorted(range(len(order)), key=order.__getitem__), device=self.device)
         rows = [caches[at] for at in order]
         hidden = hidden.to(self.device, self.dtype)[order]
-        with self._room.lock:
+        with self.keeping():
             seen = ManySequences(rows, self.device)
             masks = self._mask_rows.at([cache.past for cache in rows], seen.longest)
             positions, more = seen.pasts.unsqueeze(1), self._more(hidden, seen.longest)
             hidden = self._through(rows[0].span, hidden, masks.get(None, masks), positions, seen, more)
             for cache in rows:
                 cache.past += 1
-        self._room.sweep()
         return hidden[back]
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """While inside, no other thread runs a step, and a sequence that is closed keeps its room. It may be nested."""
+        return self._room.keeping()
 
     def make_room(self, cache: SequenceCache) -> None:
         """For a token more. Raises what `SequenceCache.make_room` raises."""
-        with self._room.lock:
+        with self.keeping():
             cache.make_room(1)
 
     def _through(
@@ -209,9 +212,10 @@ class Blocks:
                 for cache in caches:
                     self.forward(piece[:, :-1], cache)
             expected = torch.cat([self.forward(p[:, -1:], cache) for p, cache in zip(pieces, alone, strict=True)])
-            for cache in together:
-                self.make_room(cache)
-            made = self.forward_rows(torch.cat([piece[:, -1:] for piece in pieces]), together)
+            with self.keeping():
+                for cache in together:
+                    self.make_room(cache)
+                made = self.forward_rows(torch.cat([piece[:, -1:] for piece in pieces]), together)
         except Exception:
             logger.warning("steps of several sequences do not run as one", exc_info=True)
             return False

@@ -8,10 +8,11 @@ the one of twice the size.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,14 +85,14 @@ class Shelf:
 
 
 class CacheRoom:
-    """The shelves of a worker's blocks. `lock` is held while a shelf is read or written."""
+    """The shelves of a worker's blocks, which are read and written inside `keeping`."""
 
     def __init__(self, shapes: dict[int, LayerShape], device: torch.device) -> None:
         """`shapes` by the index of the block."""
         self._shapes, self._device = shapes, device
         self._shelves: dict[tuple[int, int, int], Shelf] = {}
         self._closed: deque[SequenceCache] = deque()
-        self.lock = threading.Lock()
+        self._lock, self._kept = threading.RLock(), 0
 
     def bytes_per_token(self, span: BlockSpan) -> int:
         return sum(self._shapes[index].bytes_per_token for index in range(span.start, span.end))
@@ -110,15 +111,29 @@ class CacheRoom:
         self._closed.append(cache)
         self.sweep()
 
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """For one thread at a time; it may be nested. What is closed meanwhile, by any thread, is freed at the end."""
+        try:
+            with self._lock:
+                self._kept += 1
+                try:
+                    yield
+                finally:
+                    self._kept -= 1
+        finally:
+            self.sweep()
+
     def sweep(self) -> None:
-        """After each use of the lock, too: what was closed meanwhile is freed then."""
-        while self._closed and self.lock.acquire(blocking=False):
+        while self._closed and self._lock.acquire(blocking=False):
             try:
+                if self._kept:  # by this thread: later
+                    return
                 while self._closed:
                     self._closed.popleft().free()
                 self._shelves = {key: shelf for key, shelf in self._shelves.items() if not shelf.is_empty}
             finally:
-                self.lock.release()
+                self._lock.release()
 
 
 class SequenceCache:

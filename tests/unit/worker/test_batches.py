@@ -1,5 +1,6 @@
 """Tokens of several sequences, run as one step, come out as if each sequence ran alone."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm.domain.nodes import BlockSpan
+from swarm.worker.compute.parts import SpanPart
 from swarm.worker.families.blocks import Blocks
 from swarm.worker.families.caches import SMALLEST_SHELF, CacheRoom, LayerShape, SequenceCache
 from swarm.worker.families.masks import BAND
@@ -61,6 +63,30 @@ def test_each_family_batches_and_its_rows_do_not_see_each_other(blocks: Blocks) 
             states[at] = states[at][:, 1:]
     for cache in (*alone, *together):
         cache.close()
+
+
+def test_one_that_is_closed_while_its_batch_runs_spoils_no_other(
+    blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches, states = sequences(blocks, [3, 5])
+    tokens = [state[:, :1] for state in states]
+    run = blocks.forward_rows
+
+    def close_one_before(hidden: torch.Tensor, rows: list[SequenceCache]) -> torch.Tensor:
+        closing = threading.Thread(target=rows[0].close)
+        closing.start()
+        closing.join(10)
+        return run(hidden, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(blocks, "forward_rows", close_one_before)
+        made = SpanPart(blocks, BlockSpan(0, 4)).run_rows(caches, tokens)
+    assert all(isinstance(row, torch.Tensor) and row.isfinite().all() for row in made)
+    assert caches[0].shelf is None  # freed all the same, once the step was over
+    (problem, row) = SpanPart(blocks, BlockSpan(0, 4)).run_rows(caches, tokens)
+    assert isinstance(problem, ValueError)
+    assert isinstance(row, torch.Tensor)
+    caches[1].close()
 
 
 def test_sequences_of_different_size_batch_across_shelves(blocks: Blocks) -> None:
@@ -125,7 +151,7 @@ def test_what_is_closed_while_a_step_runs_is_freed_after_it() -> None:
     shelves = room()
     cache = SequenceCache(shelves, BlockSpan(0, 1), 10, lambda _: None)
     cache.make_room(1)
-    with shelves.lock:
+    with shelves.keeping():
         cache.close()
         assert cache.shelf is not None
     shelves.sweep()
