@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import torch
@@ -22,12 +22,12 @@ class Compute:
         self._news: deque[Job | None] = deque()
         self._wake = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
+        self._has_ended = False
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """What still waits is cancelled."""
-        if self._thread:
-            self._put(None)
+        """What still waits is cancelled, and so is what is begun from now on."""
+        self._put(None)
 
     def begin(self, work: Work, sequence: Any, tokens: torch.Tensor) -> Future[torch.Tensor]:
         """From any thread. A sequence's next job is begun after the one before it is done."""
@@ -36,20 +36,29 @@ class Compute:
         return job.future
 
     def _put(self, job: Job | None) -> None:
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
-                    self._thread.start()
-        self._news.append(job)
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
+                self._thread.start()
+            self._news.append(job)
+            if self._has_ended:
+                self._drop_all()
         self._wake.release()
 
     def _run(self) -> None:
         while self._take_news(wait=not self._line):
             self._run_next()
+        with self._lock:
+            self._has_ended = True
+            self._drop_all()
+
+    def _drop_all(self) -> None:
+        for job in filter(None, self._news):
+            self._line.add(job)
+        self._news.clear()
         while jobs := self._line.next():
             for job in jobs:
-                job.future.cancel()
+                _drop(job)
 
     def _run_next(self) -> None:
         # A function of its own, so that nothing of the last step is held while there is none.
@@ -84,6 +93,13 @@ class Compute:
             self._line.add(job)
         else:
             job.future.set_result(job.made[0] if len(job.made) == 1 else torch.cat(job.made, dim=1))
+
+
+def _drop(job: Job) -> None:
+    if job.future.cancel():
+        job.future.set_running_or_notify_cancel()  # else who waits for several is not told
+    else:
+        job.future.set_exception(CancelledError())
 
 
 def _run_rows(jobs: Sequence[Job]) -> None:

@@ -126,5 +126,8 @@ def test_what_waits_when_it_closes_is_cancelled() -> None:
     compute.close()
     work.may_go_on.set()
     assert first.result(10).shape == (1, 1, 2)
-    wait([waiting], 10)
+    assert wait([waiting], 10).done
     assert waiting.cancelled()
+    late = compute.begin(work, "b", torch.zeros(1, 1, 2))
+    assert wait([late], 10).done
+    assert late.cancelled()
