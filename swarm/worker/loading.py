@@ -40,6 +40,8 @@ class MovingBlocks:
         self._chain, self._model, self._span, self._use = chain, model, span, use
         self._room = Room(capacity)
         self._stopped = threading.Event()
+        self._is_paused = False
+        """Nothing is served: the old blocks were let go, and the new ones could not be taken."""
         assert model.blocks is not None
         self._room.note(model.blocks.layers.values())
 
@@ -51,6 +53,8 @@ class MovingBlocks:
         layers = self._model.checkpoint.info.layers
         while not self._stopped.wait(LOOK_EVERY_S):
             try:
+                if self._is_paused:
+                    self._take(self._span)
                 span = watch.decide(layers, self._chain.places(), time.monotonic())
                 if span is not None:
                     self._move(span)
@@ -72,8 +76,12 @@ class MovingBlocks:
         held = self._model.blocks.layers if self._model.blocks else {}
         blocks = load_blocks(self._model, span, held)
         self._room.note(blocks.layers.values())
+        self._serve(blocks, span)
+
+    def _serve(self, blocks: Blocks, span: BlockSpan) -> None:
         self._model, self._span = replace(self._model, blocks=blocks), span
         self._use(self._model, span)
+        self._is_paused = False
 
     def _lacking(self, span: BlockSpan) -> int:
         held = self._model.blocks.layers if self._model.blocks else {}
@@ -84,6 +92,7 @@ class MovingBlocks:
         assert self._model.blocks is not None
         old, old_layers = weakref.ref(self._model.blocks), self._model.blocks.layers
         common = {index: old_layers[index] for index in range(span.start, span.end) if index in old_layers}
+        self._is_paused = True
         self._chain.pause(span)
         self._model = replace(self._model, blocks=self._part(common))
         self._use(self._model, None)
@@ -93,8 +102,7 @@ class MovingBlocks:
             if self._stopped.wait(0.5):
                 return False
             if time.monotonic() > give_up and (blocks := old()) is not None:
-                self._model = replace(self._model, blocks=blocks)
-                self._use(self._model, self._span)
+                self._serve(blocks, self._span)
                 return False
         return True
 
