@@ -16,6 +16,8 @@ each other: their daemons probe each other each second."""
 LONGEST_S = 12.0
 CONFIRM_S = 1.0
 """From the promise to the look at what others promised at the same moment."""
+View = frozenset[tuple[str, BlockSpan | None]]
+"""Which others were counted, with their blocks where these are settled."""
 
 
 async def claim(node: ChainNode, capacity: int) -> BlockSpan:
@@ -30,16 +32,23 @@ async def claim(node: ChainNode, capacity: int) -> BlockSpan:
         if (span, view) != seen:
             seen, changed = (span, view), loop.time()
             await node.promise(span, firm=False)
-        if loop.time() - changed >= SETTLED_S or loop.time() - started >= LONGEST_S:
-            return await _confirmed(node, me, span)
+        is_last = loop.time() - started >= LONGEST_S
+        if is_last or loop.time() - changed >= SETTLED_S:
+            await node.promise(span, firm=True)
+            await asyncio.sleep(CONFIRM_S)
+            await node.refresh()
+            if is_last or not _is_joined(node, view):
+                return await _confirmed(node, me, span)
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _is_joined(node: ChainNode, view: View) -> bool:
+    """By somebody who chooses now as well, and was not counted when the blocks were shared."""
+    return any((seen.place.server, None) not in view for seen in node.others() if not seen.is_firm)
 
 
 async def _confirmed(node: ChainNode, me: Place, span: BlockSpan) -> BlockSpan:
     """Of two that promised the same at the same moment, the one with the larger id yields."""
-    await node.promise(span, firm=True)
-    await asyncio.sleep(CONFIRM_S)
-    await node.refresh()
     promised = replace(me, span=span)
     settled = [seen.place for seen in node.others() if seen.is_firm and not _yields(seen, promised)]
     best = better_span(node.layers, settled, promised)
@@ -54,7 +63,7 @@ def _yields(other: Seen, me: Place) -> bool:
     return overlaps and not other.is_serving and other.place.server > me.server
 
 
-def _share(node: ChainNode, me: Place) -> tuple[BlockSpan, frozenset[tuple[str, BlockSpan | None]]]:
+def _share(node: ChainNode, me: Place) -> tuple[BlockSpan, View]:
     """This node's part where all that are still open share what is not settled; and what that was worked out from."""
     others = node.others()
     settled = [seen.place for seen in others if seen.is_firm]

@@ -34,7 +34,8 @@ logger = logging.getLogger(__name__)
 ANNOUNCE_EVERY_S = 5.0
 REFRESH_EVERY_S = 5.0
 REFRESH_WHILE_MISSING_S = 1.0
-MEET_EVERY_S = 2.0
+MEET_EVERY_S = 0.5
+"""How often it is looked whether somebody is to be met again."""
 PING_EVERY_S, PINGS_AT_ONCE = 5.0, 4
 """How often how many servers are pinged."""
 
@@ -302,7 +303,7 @@ class ChainNode:
         while True:
             await asyncio.sleep(MEET_EVERY_S)
             try:
-                await self.introduce(self._contacts.unmet)
+                await self.introduce(self._contacts.to_meet())
             except Exception:
                 logger.warning("those who were met could not be told what is served here", exc_info=True)
 
