@@ -11,6 +11,7 @@ from swarm.domain.federation import PeerVote
 from swarm.domain.generation import GenerationRequest, Resume, TextDelta, Usage
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import BlockSpan, Load, NodeStatus, PeerInfo, Progress
+from swarm.domain.tokens import TokenPrompt
 from swarm.federation.router import Router
 from swarm.federation.settings import FederationSettings
 from swarm.federation.swarm import FederatedSwarm
@@ -273,3 +274,23 @@ async def test_closing_early_closes_the_route() -> None:
         async for _ in deltas:
             break
     assert bench.here.open == 0
+
+
+async def test_token_ids_are_put_to_nodes_of_the_same_model_only() -> None:
+    bench = Bench(peers=(peer_info("a"), peer_info("b", model=LARGE)))
+    voters = bench.router._federation.voters(ask(prompt=TokenPrompt((1, 2))))
+    assert [voter.node for voter in voters] == ["here", "a"]
+
+
+async def test_an_echo_is_answered_by_one_node_and_no_vote_can_be_asked_for_it() -> None:
+    bench = Bench(peers=(peer_info("a"), peer_info("b", model=LARGE)), settings=FederationSettings(enabled=True))
+    assert await bench.answered_by(ask(echo=True)) == ("local", "here")
+    with pytest.raises(RequestError, match="echo"):
+        await bench.read(ask(echo=True, strategy="mbr"))
+
+
+async def test_what_was_echoed_is_not_echoed_again_by_the_node_that_goes_on() -> None:
+    bench = Bench(peers=(peer_info("a", whole=True),))
+    bench.here.error, bench.here.error_after = BackendError("crashed"), 1
+    await bench.read(ask(echo=True))
+    assert [there.echo for there in bench.link.sources[NodeId("a")].requests] == [False]
