@@ -41,11 +41,11 @@ def run(command: Sequence[str | Path], folder: Path) -> None:
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
-@pytest.mark.parametrize("name", ["openai", "litellm", "langchain", "agents"])
+@pytest.mark.parametrize("name", ["openai", "tools", "litellm", "langchain", "instructor", "agents"])
 def test_a_python_client(name: str, url: str) -> None:
-    folder = CLIENTS / name
+    folder = CLIENTS / ("openai" if name == "tools" else name)
     if not (folder / "installed").exists():
-        pytest.skip(f"{name} is not installed; `make clients` does it")
+        pytest.skip(f"{folder.name} is not installed; `make clients` does it")
     run([folder / "bin" / "python", PROGRAMS / f"{name}_python.py", url], folder)
 
 
