@@ -93,8 +93,7 @@ class Admission:
         return given_up is not None
 
     def _tell_positions(self) -> None:
-        for waiting in self._queue.items():
-            position = self._queue.position(waiting.client, waiting)
+        for position, waiting in enumerate(self._queue.in_order(), 1):
             seconds = self._answer_s * position / self._slots
             waiting.tell(f"number {position} of {len(self._queue)} in the queue, about {seconds:.0f} s")
 

@@ -18,9 +18,6 @@ class FairQueue(Generic[T]):
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
 
-    def items(self) -> list[T]:
-        return [item for line in self._lines.values() for item in line]
-
     def add(self, client: str, item: T) -> None:
         self._lines.setdefault(client, deque()).append(item)
 
@@ -50,12 +47,8 @@ class FairQueue(Generic[T]):
         self.discard(greediest, item)
         return item
 
-    def position(self, client: str, item: T) -> int:
-        """1 is next."""
-        names = list(self._lines)
-        before = self._lines[client].index(item)
-        turn = names.index(client)
-        others = (
-            min(len(line), before + (place < turn)) for place, line in enumerate(self._lines.values()) if place != turn
-        )
-        return 1 + before + sum(others)
+    def in_order(self) -> list[T]:
+        """As they will be taken out, if nobody else comes."""
+        longest = max(map(len, self._lines.values()), default=0)
+        rounds = ([line[place] for line in self._lines.values() if place < len(line)] for place in range(longest))
+        return [item for each in rounds for item in each]

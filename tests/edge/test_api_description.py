@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -24,6 +26,7 @@ from swarm.api.openapi import description
 from swarm.api.page_routes import load_page
 from swarm.api.server import ApiServer, build_application
 from swarm.api.settings import ApiSettings
+from swarm.ports.weights import WeightsShelf
 from tests.fakes.api_node import FakeNode, WallClock
 
 LITTLE = settings(
@@ -39,15 +42,18 @@ ENDLESS = "/v1/federation/events"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
-def test_every_route_is_described_and_every_description_is_a_route() -> None:
+@pytest.mark.parametrize("shares_weights", [False, True])
+def test_every_route_is_described_and_every_description_is_a_route(shares_weights: bool) -> None:
     services = FakeNode().services()
+    if shares_weights:
+        services = replace(services, weights=cast(WeightsShelf, object()))
     application = build_application(services, ApiSettings(), (), load_page(), InFlight(), EventFeed(WallClock()))
     served = {
         (route.method.lower(), route.resource.canonical)
         for route in application.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
-    paths = description(shares_weights=False)["paths"]
+    paths = description(shares_weights=shares_weights)["paths"]
     assert served == {(method, path) for path, methods in paths.items() for method in methods}
 
 

@@ -166,7 +166,7 @@ def test_positions_are_the_order_in_which_they_are_called(clients: list[str]) ->
     queue = FairQueue[int]()
     for number, client in enumerate(clients):
         queue.add(client, number)
-    foretold = sorted(range(len(clients)), key=lambda number: queue.position(clients[number], number))
-    assert [queue.position(clients[number], number) for number in foretold] == list(range(1, len(clients) + 1))
+    foretold = queue.in_order()
+    assert sorted(foretold) == list(range(len(clients)))
     assert [queue.next() for _ in clients] == foretold
     assert queue.next() is None
