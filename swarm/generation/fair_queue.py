@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
+from itertools import zip_longest
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -49,6 +50,6 @@ class FairQueue(Generic[T]):
 
     def in_order(self) -> list[T]:
         """As they will be taken out, if nobody else comes."""
-        longest = max(map(len, self._lines.values()), default=0)
-        rounds = ([line[place] for line in self._lines.values() if place < len(line)] for place in range(longest))
-        return [item for each in rounds for item in each]
+        nobody = object()
+        rounds = zip_longest(*self._lines.values(), fillvalue=nobody)
+        return [cast(T, item) for each in rounds for item in each if item is not nobody]
