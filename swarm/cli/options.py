@@ -31,7 +31,7 @@ _bits = get_args(Quantization)
 _OPTIONS: tuple[Decorator, ...] = (
     _model("--auto", is_flag=True, help="Start, and choose by the hardware whatever is not set. What is set, stays."),
     _model("--model", metavar="NAME_OR_PATH", help="A folder, a Hugging Face name, demo, or auto."),
-    _model("--blocks", metavar="auto|N|A:B|none", help="Which blocks to serve to others: how many, or A to B-1."),
+    _model("--blocks", metavar="auto|all|N|A:B|none", help="Which blocks to serve to others: how many, or A to B-1."),
     _model("--engine", type=click.Choice(_engine_words), help="The whole model here, or a chain of several machines."),
     _model("--no-share-weights", is_flag=True, flag_value=False, help="Hand no weights on to other machines."),
     _model("--no-fetch-weights", is_flag=True, flag_value=False, help="Take no weights from other machines."),

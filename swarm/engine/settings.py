@@ -16,7 +16,7 @@ class EngineSettings:
     """A request that names another model in the cache, or the demo model, has it loaded in place of the one that is
     served, once all running answers are finished."""
     blocks: str = "auto"
-    """Which decoder layers to serve to others: `auto`, a number, `A:B` (B excluded), or `none`."""
+    """Which decoder layers to serve to others: `auto`, `all`, a number, `A:B` (B excluded), or `none`."""
     engine: Literal["auto", "local", "chain"] = "auto"
     """`local` needs the whole model here; `chain` always goes through blocks; `auto` takes local where it fits."""
     memory_limit: str = ""
