@@ -1,4 +1,4 @@
-"""The worker as a child process: frames to its stdin, frames from its stdout, its stderr into our log."""
+"""The worker as a child process: frames to its stdin, frames from its stdout, its log and its stderr into our log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ from pathlib import Path
 
 from swarm.domain.errors import BackendError
 from swarm.wire.codec import MalformedMessage
-from swarm.wire.worker_messages import FOLDER_PREFIX, FRAME_LIMIT, HEADER, Command, Event, Stop, from_body, to_frame
+from swarm.wire.worker_messages import (
+    FOLDER_PREFIX,
+    FRAME_LIMIT,
+    HEADER,
+    Command,
+    Event,
+    Logged,
+    Stop,
+    from_body,
+    to_frame,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +50,9 @@ class WorkerProcess:
             self._process.stdin.write(to_frame(command))
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Ends when the worker closes its side; raises `BackendError` where it says something malformed."""
+        """Ends when the worker closes its side; raises `BackendError` where it says something malformed.
+
+        Lines of its log go into ours."""
         assert self._process.stdout is not None
         with contextlib.suppress(asyncio.IncompleteReadError):
             while True:
@@ -48,9 +60,13 @@ class WorkerProcess:
                 if length > FRAME_LIMIT:
                     raise BackendError(f"The worker announced a message of {length} bytes")
                 try:
-                    yield from_body(await self._process.stdout.readexactly(length))  # type: ignore[misc]
+                    event = from_body(await self._process.stdout.readexactly(length))
                 except MalformedMessage as error:
                     raise BackendError(f"The worker said something malformed: {error}") from error
+                if isinstance(event, Logged):
+                    _log(event)
+                else:
+                    yield event  # type: ignore[misc]
 
     async def log_stderr(self) -> None:
         """Until it is closed, whatever comes: once nobody reads it, the worker hangs as soon as the pipe is full."""
@@ -76,6 +92,15 @@ class WorkerProcess:
 
     async def wait(self) -> str:
         return _ending(await self._process.wait())
+
+
+def _log(line: Logged) -> None:
+    """As if this process had logged it."""
+    there = logging.getLogger(line.logger)
+    if there.isEnabledFor(line.level):
+        told = {"name": line.logger, "levelno": line.level, "levelname": logging.getLevelName(line.level)}
+        text = {"msg": line.message, "fields": line.fields, "stack_info": line.trace or None}
+        there.handle(logging.makeLogRecord({**told, **text}))
 
 
 def _ending(code: int) -> str:

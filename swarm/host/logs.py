@@ -80,7 +80,9 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    return printable(formatter.formatException(record.exc_info), keep="\n") if record.exc_info else ""
+    """Of an exception here, or of one in the worker, which comes as text."""
+    trace = formatter.formatException(record.exc_info) if record.exc_info else record.stack_info or ""
+    return printable(trace, keep="\n")
 
 
 def _quoted(value: Any) -> str:

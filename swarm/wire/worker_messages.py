@@ -255,6 +255,19 @@ class ChainChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """A line of the worker's log, for the daemon's."""
+
+    level: int
+    """As Python's logging numbers them."""
+    logger: str
+    message: str
+    fields: dict[str, Any]
+    trace: str = ""
+    """Of an exception, in lines."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerChecked:
     """A server's blocks were computed again and compared."""
 
@@ -356,7 +369,7 @@ Command = (
 )
 Loads = Hardware | Loading | NeedWeights | Loaded | LoadFailed | ChainOpened | ChainChanged
 AsideReply = Scored | Tokenized | Detokenized | Embedded | Probed
-Event = Pong | Loads | PeerChecked | Generated | AsideReply | GenerationFailed
+Event = Pong | Logged | Loads | PeerChecked | Generated | AsideReply | GenerationFailed
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 
 

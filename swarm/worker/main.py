@@ -1,12 +1,10 @@
-"""The message loop: commands on stdin, events on stdout, everything else on stderr."""
+"""The message loop: commands on stdin, events on stdout; what libraries print, and a last word, on stderr."""
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 from typing import BinaryIO
@@ -37,8 +35,7 @@ from swarm.wire.worker_messages import (
     from_body,
     to_frame,
 )
-
-logger = logging.getLogger(__name__)
+from swarm.worker.log_channel import set_up_logging
 
 
 class Channel:
@@ -71,9 +68,7 @@ def main() -> int:
     # The daemon decides when the worker ends: a Ctrl-C in the terminal reaches both, and the daemon drains first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("torchao", "torch.utils._pytree"):  # at import: of kernels for hardware that is not here
-        logging.getLogger(name).setLevel(logging.ERROR)
+    set_up_logging(channel.send)
     from swarm.worker.service import Service  # torch: two seconds that the first line of main must not wait for
 
     with Service(channel.send) as service:
