@@ -79,10 +79,6 @@ class Bitmap:
             raise IndexError(f"piece {index} of {self._count}")
         self._bits[index // 8] |= 1 << index % 8
 
-    def unite(self, other: Bitmap) -> None:
-        for place, bits in enumerate(other._bits):
-            self._bits[place] |= bits
-
     def __contains__(self, index: int) -> bool:
         return 0 <= index < self._count and bool(self._bits[index // 8] >> index % 8 & 1)
 

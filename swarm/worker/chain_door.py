@@ -107,8 +107,8 @@ class ChainDoor:
         from swarm.worker.chain.speed import measure_block_s
 
         loop, node = self._opened()
-        if node.speed.block_s is None:
-            node.speed.note(measure_block_s(blocks), 1)
+        if node.block_s is None:
+            node.block_s = measure_block_s(blocks)
         loop.call(node.serve(Service(self.compute, blocks, span, int(free_bytes * CACHE_SHARE), max_tokens)), CALL_S)
         self._changed()
 

@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import replace
 
 from swarm.domain.nodes import BlockSpan
-from swarm.worker.chain.node import ChainNode, Seen
+from swarm.worker.chain.node import ChainNode
+from swarm.worker.chain.others import Seen
 from swarm.worker.placement import Place, arrange, better_span
 
 LOOK_EVERY_S = 0.5

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hivemind.p2p import P2P, PeerID
 from petals.data_structures import ServerState
@@ -21,10 +20,11 @@ from swarm.worker.chain.contacts import Contacts
 from swarm.worker.chain.directory import Directory
 from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.network import Home
+from swarm.worker.chain.others import Others, Seen
 from swarm.worker.chain.records import Announcement
 from swarm.worker.chain.routing import Offer
 from swarm.worker.chain.serving import BlockHandler, ServedBlock
-from swarm.worker.chain.speed import BlockSpeed
+from swarm.worker.chain.waiting import Waiting
 from swarm.worker.compute.thread import Compute
 from swarm.worker.families.blocks import Blocks
 from swarm.worker.placement import Place
@@ -49,16 +49,6 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Another node, by its last announcement."""
-
-    place: Place
-    is_serving: bool
-    is_firm: bool
-    """Its blocks are decided, whether it serves them already or loads them."""
-
-
-@dataclass(frozen=True, slots=True)
 class Service:
     """What this node serves."""
 
@@ -78,20 +68,19 @@ class ChainNode:
         self._directory = Directory(home.network.dht, model, clock)
         self.server_id = str(home.network.p2p.peer_id)
         self.role = Role(model.layers, movable=False)
-        self.speed = BlockSpeed()
+        self.block_s: float | None = None
+        """What a token takes in one of this node's blocks, as it measured; None before that."""
         self.service: Service | None = None
         self._promised: tuple[BlockSpan, bool] | None = None
         """What will be served, and whether that is decided."""
         self._intended: BlockSpan | None = None
         self._handler: BlockHandler | None = None
         self._cache: SpanCache | None = None
-        self._heard: Mapping[str, Announcement] = {}
-        self._avoided: frozenset[str] = frozenset()
-        self._offers: tuple[Offer, ...] = ()
         self._coverage = coverage_of((), model.layers)
-        self._waiting: dict[str, set[asyncio.Task[Any]]] = {}
+        self._waiting = Waiting()
         self.measures = Measures()
         self._contacts = Contacts(home, clock, self.measures)
+        self._others = Others(self.server_id, model.layers, self._contacts, self.measures)
         self._wake = asyncio.Event()
 
     @property
@@ -123,17 +112,7 @@ class ChainNode:
 
     def others(self) -> list[Seen]:
         """The other nodes of this model that are not gone."""
-        return [
-            Seen(
-                heard.place(server, self.layers, self.measures.trip_s(server) or 0.0),
-                is_serving=heard.state is ServerState.ONLINE,
-                is_firm=heard.firm,
-            )
-            for server, heard in self._heard.items()
-            if server != self.server_id
-            and not self._contacts.is_gone(server)
-            and heard.state is not ServerState.OFFLINE
-        ]
+        return self._others.seen()
 
     def place(self) -> Place:
         """This node, as the others see it."""
@@ -150,22 +129,19 @@ class ChainNode:
 
     def offers(self, without: frozenset[str] = frozenset()) -> list[Offer]:
         """What may be used now: own blocks first, then those of servers that are not gone, avoided or in `without`."""
-        unusable = self._avoided | without
+        unusable = self._others.avoided | without
         return [self.measures.priced(offer) for offer in self.candidates() if offer.server not in unusable]
 
     def candidates(self) -> list[Offer]:
         """Own blocks, and those of all servers that are not gone; also of those that routes avoid."""
         own = [Offer(None, self.served, number_format=self._number_format)] if self.served else []
-        return own + [offer for offer in self._offers if not self._is_gone(offer)]
-
-    def _is_gone(self, offer: Offer) -> bool:
-        return offer.server is not None and self._contacts.is_gone(offer.server)
+        return own + self._others.offers()
 
     async def avoid(self, servers: frozenset[str]) -> None:
         """These were found to answer wrongly: no route goes through them, and steps that wait for them give up."""
-        for server in servers - self._avoided:
-            self._give_up_waiting(server)
-        self._avoided = servers
+        for server in servers - self._others.avoided:
+            self._waiting.give_up(server)
+        self._others.avoided = servers
         self._note_coverage()
 
     async def promise(self, span: BlockSpan, *, firm: bool) -> None:
@@ -214,7 +190,7 @@ class ChainNode:
         self._directory = Directory(self._home.network.dht, self.model, self._clock)
         if self._handler is not None:
             await self._handler.add_p2p_handlers(self.p2p)
-        self._heard, self._offers = {}, ()
+        self._others.hear({})
         await self._announce()
         await self.refresh()
 
@@ -229,7 +205,7 @@ class ChainNode:
     async def forget(self, addresses: Sequence[str]) -> None:
         """The daemon knows that these nodes are gone: before their records expire, and while steps wait for them."""
         for server in self._contacts.forget(addresses):
-            self._give_up_waiting(server)
+            self._waiting.give_up(server)
         self._note_coverage()
 
     def suspect(self, addresses: Sequence[str]) -> None:
@@ -237,38 +213,13 @@ class ChainNode:
         for text in addresses:
             self.measures.suspect(text.rsplit("/p2p/", 1)[-1], is_suspect=True)
 
-    @contextlib.contextmanager
-    def waiting_for(self, server: str) -> Any:
+    def waiting_for(self, server: str) -> contextlib.AbstractContextManager[None]:
         """While inside, `forget` of this server cancels the current task."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._waiting.setdefault(server, set()).add(task)
-        try:
-            yield
-        finally:
-            self._waiting[server].discard(task)
-            if not self._waiting[server]:
-                del self._waiting[server]
-
-    def _give_up_waiting(self, server: str) -> None:
-        for waiting in tuple(self._waiting.get(server, ())):
-            waiting.cancel()
+        return self._waiting.on(server)
 
     async def refresh(self) -> None:
         """Reads from the DHT who serves what."""
-        self._heard = await self._directory.read()
-        self._offers = tuple(
-            Offer(
-                server,
-                heard.span,
-                (heard.public_name or "")[:64],
-                heard.block_s,
-                number_format=(heard.torch_dtype or "")[:16],
-            )
-            for server, heard in self._heard.items()
-            if server != self.server_id and heard.state is ServerState.ONLINE and heard.span is not None
-        )
-        self.measures.keep_only({offer.server for offer in self._offers if offer.server})
+        self._others.hear(await self._directory.read())
         self._note_coverage()
 
     def _note_coverage(self) -> None:
@@ -310,8 +261,8 @@ class ChainNode:
     async def keep_measured(self) -> None:
         """Pings the servers that were not pinged for longest, for ever; one that does not answer stays as it was."""
         while True:
-            servers = [offer.server for offer in self._offers if offer.server and not self._is_gone(offer)]
-            await asyncio.gather(*map(self._ping, self.measures.longest_unpinged(servers, PINGS_AT_ONCE)))
+            servers = self.measures.longest_unpinged(self._others.servers, PINGS_AT_ONCE)
+            await asyncio.gather(*map(self._ping, servers))
             await asyncio.sleep(PING_EVERY_S)
 
     async def _ping(self, server: str) -> None:
@@ -331,7 +282,7 @@ class ChainNode:
 
     def _announcement(self, state: ServerState) -> Announcement:
         span, firm = (self.served, True) if self._promised is None else self._promised
-        block_s = self.speed.block_s
+        block_s = self.block_s
         return Announcement(
             state=state,
             throughput=1.0 / (block_s * len(span)) if block_s and span else 1.0,

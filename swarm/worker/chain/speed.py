@@ -1,4 +1,4 @@
-"""How fast this node's blocks are: measured at load, kept current while serving."""
+"""How fast this node's blocks are, measured when they are first served."""
 
 from __future__ import annotations
 
@@ -15,24 +15,10 @@ BLOCKS = 4
 """Measured at load; the others are alike."""
 LONGEST_S = 1.0
 """What the measurement may take: on a slow machine fewer steps must do."""
-WEIGHT = 0.05
-"""Of the newest step in the moving average."""
-
-
-class BlockSpeed:
-    """A moving average of the seconds that one token takes in one block."""
-
-    def __init__(self) -> None:
-        self.block_s: float | None = None
-
-    def note(self, seconds: float, blocks: int) -> None:
-        """A step of one token went through so many blocks. From any thread; a lost update does no harm."""
-        new = seconds / max(1, blocks)
-        self.block_s = new if self.block_s is None else (1 - WEIGHT) * self.block_s + WEIGHT * new
 
 
 def measure_block_s(blocks: Blocks) -> float:
-    """The median over some decode steps, after one that warms up."""
+    """Seconds for one token in one block: the median over some decode steps, after one that warms up."""
     first = min(blocks.layers)
     end = first
     while end in blocks.layers and end - first < BLOCKS:
