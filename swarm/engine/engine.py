@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from swarm.domain.errors import BackendError, RequestError, SwarmError, Unavailable
+from swarm.domain.errors import SwarmError, Unavailable
 from swarm.domain.events import PeerCheck
 from swarm.domain.generation import GenerationRequest, Prompt, Provenance, TextDelta, TextScore, Usage
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Progress
 from swarm.engine.model_choice import ModelChoice
 from swarm.engine.model_source import FoldersOnly, ModelSource
+from swarm.engine.requests import Reply, Requests
 from swarm.engine.settings import EngineSettings
 from swarm.engine.state import EngineState
 from swarm.engine.worker_process import WorkerProcess, start_worker
@@ -24,12 +24,9 @@ from swarm.wire.worker_messages import (
     Aside,
     AsideReply,
     Avoid,
-    Cancel,
     CheckPeer,
     Forget,
-    Generate,
     Generated,
-    GenerationFailed,
     Introduce,
     LoadFailed,
     LoadModel,
@@ -45,8 +42,6 @@ from swarm.wire.worker_messages import (
 
 logger = logging.getLogger(__name__)
 
-Answer = Generated | GenerationFailed
-Reply = Generated | AsideReply | GenerationFailed
 PING_EVERY_S = 5.0
 IMPORT_PATIENCE = 5
 STEADY_S = 60.0
@@ -80,12 +75,10 @@ class Engine:
         self._source = source or FoldersOnly()
         self._settings, self._choice, self._place, self._clock = settings, choice, place, clock
         self._on_change = on_change
-        self._numbers = itertools.count(1)
         self._worker: WorkerProcess | None = None
         """While it can be asked."""
         self._process: WorkerProcess | None = None
-        self._answers: dict[str, asyncio.Queue[Answer]] = {}
-        self._asked: dict[str, asyncio.Future[AsideReply | GenerationFailed]] = {}
+        self._requests = Requests()
         self._introduced: dict[str, None] = {}
         self._avoided: tuple[str, ...] = ()
         self._hear_check: Callable[[PeerCheck], None] = lambda _: None
@@ -163,7 +156,7 @@ class Engine:
                 for task in (*listening, logging_stderr):
                     task.cancel()
                 await asyncio.gather(*listening, logging_stderr, return_exceptions=True)
-                self._fail_all()
+                self._requests.fail_all()
 
     async def _provide(self, worker: WorkerProcess) -> str:
         """Finds the model, has it loaded, and brings what the worker misses of it; says why that cannot be done."""
@@ -219,7 +212,7 @@ class Engine:
             async for event in events:
                 self._heard = self._clock.now()
                 if isinstance(event, Reply):
-                    self._deliver(event)
+                    self._requests.deliver(event)
                     continue
                 if isinstance(event, NeedWeights):
                     self._needs.put_nowait(event)
@@ -304,29 +297,15 @@ class Engine:
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """See `TextSource`. Closing it early stops the worker's answer within one token."""
-        worker = self._worker
-        if worker is None or self.state.state != "ready":
-            raise Unavailable(self.state.why_not())
+        worker = self._ready_worker()
         resume = request.resume
         if resume and (self.state.model is None or self.state.model.digest != resume.model_digest):
             raise Unavailable("This node serves another model than the one that began the answer")
-        number = str(next(self._numbers))
-        answers = self._answers[number] = asyncio.Queue()
-        worker.send(_command(number, request))
-        finished = False
-        try:
-            while not finished:
-                answer = await answers.get()
-                finished = isinstance(answer, GenerationFailed) or answer.finish_reason is not None
-                yield self._delta(answer)
-        finally:
-            del self._answers[number]
-            if not finished:
-                worker.send(Cancel(number))
+        async with contextlib.aclosing(self._requests.stream(worker.send, request)) as pieces:
+            async for piece in pieces:
+                yield self._delta(piece)
 
-    def _delta(self, answer: Answer) -> TextDelta:
-        if isinstance(answer, GenerationFailed):
-            raise _error(answer)
+    def _delta(self, answer: Generated) -> TextDelta:
         piece = TextDelta(
             answer.text,
             answer.tokens,
@@ -364,55 +343,10 @@ class Engine:
 
     async def ask(self, command: Callable[[str], Aside]) -> AsideReply:
         """One question with one reply, under a number of its own. Raises as `stream` does before its first delta."""
-        worker = self._worker
-        if worker is None or self.state.state != "ready":
+        return await self._requests.ask(self._ready_worker().send, command)
+
+    def _ready_worker(self) -> WorkerProcess:
+        """Raises `Unavailable`."""
+        if self._worker is None or self.state.state != "ready":
             raise Unavailable(self.state.why_not())
-        number = str(next(self._numbers))
-        replied: asyncio.Future[AsideReply | GenerationFailed] = asyncio.get_running_loop().create_future()
-        self._asked[number] = replied
-        worker.send(command(number))
-        try:
-            reply = await replied
-        finally:
-            del self._asked[number]
-            if not replied.done() or replied.cancelled():
-                worker.send(Cancel(number))
-        if isinstance(reply, GenerationFailed):
-            raise _error(reply)
-        return reply
-
-    def _deliver(self, reply: Reply) -> None:
-        asked = self._asked.get(reply.id)
-        if not isinstance(reply, Generated) and asked is not None and not asked.done():
-            asked.set_result(reply)
-        elif isinstance(reply, Generated | GenerationFailed) and (answers := self._answers.get(reply.id)):
-            answers.put_nowait(reply)
-
-    def _fail_all(self) -> None:
-        for number in (*self._answers, *self._asked):
-            self._deliver(GenerationFailed(number, "backend", "The model worker died while it held the request"))
-
-
-def _command(number: str, request: GenerationRequest) -> Generate:
-    return Generate(
-        number,
-        request.prompt,
-        request.sampling,
-        request.resume.tokens if request.resume else (),
-        request.response_format,
-        request.tools,
-        request.tool_choice,
-        request.parallel_tool_calls,
-        request.echo,
-        request.template,
-    )
-
-
-def _error(failed: GenerationFailed) -> Exception:
-    match failed.kind:
-        case "request":
-            return RequestError(failed.message, param=failed.param, code=failed.code)
-        case "unavailable":
-            return Unavailable(failed.message)
-        case "backend" | "cancelled":
-            return BackendError(failed.message)
+        return self._worker
