@@ -7,6 +7,7 @@ result, so that nobody has to lead: what two nodes would do at once is ordered b
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,8 @@ ENOUGH = 2
 """Nodes for each block: one may die. More are welcome where the blocks are slow, and nowhere else."""
 DEFAULT_BLOCK_S = 0.01
 """Of a node that has not measured itself yet."""
+SLOWEST_LINK_S = 60.0
+"""What may be claimed of a way to a node; all beyond is taken for this."""
 STEP = 1.25
 """Differences of speed below this factor are noise, not a reason to choose."""
 CLEAR_STEPS = 2
@@ -35,7 +38,7 @@ class Place:
     block_s: float = DEFAULT_BLOCK_S
     """Seconds for one token in one of its blocks."""
     link_s: float = 0.0
-    """Seconds from here to it and back."""
+    """Seconds from others to it and back: see `links_of`."""
     movable: bool = False
     """It chose its blocks by itself, and has not all of them."""
 
@@ -107,6 +110,16 @@ class _Cover:
         before = min(self.rates[:start], default=math.inf)
         after = min(self.rates[start + length :], default=math.inf)
         return _slowness(min(inside, before, after))
+
+
+def links_of(measured: Iterable[Mapping[str, float]]) -> Mapping[str, float]:
+    """By server, the median of what all measured to it. By its own view each node would be the nearest, so that two
+    would take the first turn."""
+    by_server: dict[str, list[float]] = {}
+    for pings in measured:
+        for server, seconds in pings.items():
+            by_server.setdefault(server, []).append(min(seconds, SLOWEST_LINK_S))
+    return {server: statistics.median_low(seconds) for server, seconds in by_server.items()}
 
 
 def score_of(layers: int, places: Iterable[Place]) -> Score:

@@ -96,11 +96,6 @@ class Measures:
             hop_s = 0.0 if offer.server is None else self._hop_s(known)
             return hop_s + tokens * blocks * block_s
 
-    def trip_s(self, server: str) -> float | None:
-        """Of its pings; None where there was none."""
-        known = self._servers.get(server)
-        return known.ping_s if known else None
-
     def trips(self) -> dict[str, float]:
         """Of all servers that were pinged, as they are announced."""
         with self._lock:

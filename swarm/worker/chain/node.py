@@ -116,7 +116,8 @@ class ChainNode:
 
     def place(self) -> Place:
         """This node, as the others see it."""
-        return self._announcement(ServerState.ONLINE).place(self.server_id, self.layers, 0.0)
+        link_s = self._others.link_s(self.server_id)
+        return self._announcement(ServerState.ONLINE).place(self.server_id, self.layers, link_s)
 
     @property
     def is_serving(self) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm.domain.nodes import BlockSpan
-from swarm.worker.placement import Place, arrange, choose_span, plan_moves
+from swarm.worker.placement import SLOWEST_LINK_S, Place, arrange, choose_span, links_of, plan_moves
 
 
 def node(server: str, capacity: int, span: tuple[int, int] | None = None, **more: object) -> Place:
@@ -47,6 +47,12 @@ def test_a_slow_link_counts_like_slow_blocks() -> None:
     near = [node(name, 3, (0, 3), block_s=0.001) for name in "ab"]
     far = [node(name, 3, (3, 6), block_s=0.001, link_s=0.2) for name in "cd"]
     assert choose_span(6, [*near, *far], node("e", 3, block_s=0.001)) == BlockSpan(3, 6)
+
+
+def test_a_link_is_as_slow_as_most_find_it_whoever_computes_it() -> None:
+    measured = [{"b": 0.002, "c": 0.03}, {"a": 0.002, "c": 0.04}, {"a": 0.001, "b": float("inf")}]
+    assert links_of(measured) == links_of(reversed(measured)) == {"a": 0.001, "b": 0.002, "c": 0.03}
+    assert links_of([{"a": float("inf")}]) == {"a": SLOWEST_LINK_S}
 
 
 def test_nodes_of_one_moment_share_the_model_whoever_computes_it() -> None:
