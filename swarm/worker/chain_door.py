@@ -64,6 +64,7 @@ class ChainDoor:
         self._repair_s = command.repair_s
         clock = SwarmClock()
         compat.set_clock(clock.time)
+        compat.keep_logging()
         address = Address(command.chain_host, command.chain_port, command.identity_path, command.node)
         loop = self._held.enter_context(ChainLoop())
         manager = open_chain_node(model, address, clock, self._changed, self._on_end)

@@ -51,6 +51,15 @@ def set_clock(now: Callable[[], float]) -> None:
             module.get_dht_time = now  # type: ignore[attr-defined]
 
 
+def keep_logging() -> None:
+    """After the imports of Petals: takes hivemind's handler from the root logger again, so that each line is told once.
+
+    One of them (`utils.convert_block`) puts it there, whatever PETALS_LOGGING says."""
+    from hivemind.utils.logging import use_hivemind_log_handler
+
+    use_hivemind_log_handler("nowhere")
+
+
 def _restore_hivemind_names() -> None:
     hivemind = importlib.import_module("hivemind")
     for module, names in HIVEMIND_NAMES.items():

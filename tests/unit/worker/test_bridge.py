@@ -139,3 +139,13 @@ def test_the_time_is_held_by_value_in_several_modules_and_replaced_in_all() -> N
         "compat.set_clock(lambda: 7.0)\n"
         "assert all(module.get_dht_time() == 7.0 for module in holders())\n"
     )
+
+
+def test_an_import_of_petals_takes_the_root_logger_which_is_given_back() -> None:
+    run(
+        "import logging\n"
+        "import swarm.worker.chain.node\n"
+        "assert logging.getLogger().handlers, 'Petals leaves it alone: compat.keep_logging is not needed'\n"
+        "compat.keep_logging()\n"
+        "assert not logging.getLogger().handlers and logging.getLogger('hivemind').propagate\n"
+    )
