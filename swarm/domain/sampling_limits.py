@@ -9,6 +9,8 @@ MOST_TOKENS = 2**31 - 1
 MOST_ALTERNATIVES = 20
 MOST_STOPS = 64
 MOST_BIASES = 4096
+LEAST_PENALTY = 0.01
+"""Logits are divided by it: less makes them infinite."""
 
 
 def refuse_bad_sampling(sampling: Sampling) -> None:
@@ -22,15 +24,14 @@ def refuse_bad_sampling(sampling: Sampling) -> None:
         ("min_p", sampling.min_p, 0, 1),
         ("presence_penalty", sampling.presence_penalty, -2, 2),
         ("frequency_penalty", sampling.frequency_penalty, -2, 2),
-        ("repetition_penalty", sampling.repetition_penalty, 0, 10),
+        ("repetition_penalty", sampling.repetition_penalty, LEAST_PENALTY, 10),
         ("logprobs", sampling.logprobs, 0, MOST_ALTERNATIVES),
         ("min_tokens", sampling.min_tokens, 0, MOST_TOKENS),
     ):
         if value is not None and not low <= value <= high:
             raise RequestError(f"`{name}` must be from {low} to {high}.", param=name)
-    for name, factor in (("top_p", sampling.top_p), ("repetition_penalty", sampling.repetition_penalty)):
-        if factor == 0:
-            raise RequestError(f"`{name}` must be above 0.", param=name)
+    if sampling.top_p == 0:
+        raise RequestError("`top_p` must be above 0.", param="top_p")
     _refuse_bad_lists(sampling)
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from swarm.api.shapes.base import Shape, only, refusal
 from swarm.domain.generation import Sampling
-from swarm.domain.sampling_limits import MOST_ALTERNATIVES, MOST_BIASES, MOST_STOPS, MOST_TOKENS
+from swarm.domain.sampling_limits import LEAST_PENALTY, MOST_ALTERNATIVES, MOST_BIASES, MOST_STOPS, MOST_TOKENS
 
 LARGEST_BIAS = 100
 LONGEST_ID_DIGITS = 9
@@ -16,6 +16,7 @@ LONGEST_ID_DIGITS = 9
 TokenId = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 StopText = Annotated[str, StringConstraints(min_length=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+Repetition = Annotated[float, Field(ge=LEAST_PENALTY, le=10)]
 
 
 class SamplingShape(Shape):
@@ -27,8 +28,8 @@ class SamplingShape(Shape):
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    repetition_penalty: Repetition | None = None
+    repeat_penalty: Repetition | None = None
     """Another name of `repetition_penalty`."""
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None = None

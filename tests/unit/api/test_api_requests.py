@@ -76,6 +76,7 @@ def test_neutral_values_and_unknown_keys_are_let_through() -> None:
         ("top_k", -2),
         ("min_p", 1.1),
         ("repetition_penalty", 0),
+        ("repeat_penalty", 5e-324),
         ("stop_token_ids[0]", [-1]),
         ("min_tokens", -1),
         ("echo", True),
