@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 import swarm
 from swarm.api.model_requests import DetokenizeBody, EmbeddingBody, TokenizeBody
 from swarm.api.openai_requests import ChatBody, CompletionBody
+from swarm.api.page_routes import TYPES
 from swarm.api.responses_requests import ResponseBody
 from swarm.api.shapes.replies import (
     ChatReply,
@@ -240,7 +241,11 @@ def _content(operation: Operation, schemas: Schemas) -> dict[str, Any]:
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    return [{"name": name, "in": "path", "required": True, "schema": _path_schema(path)} for name in names]
+
+
+def _path_schema(path: str) -> dict[str, Any]:
+    return {"type": "string", "enum": sorted(TYPES)} if path.startswith("/page/") else {"type": "string"}
 
 
 def _query_parameters(operation: Operation) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ import pytest
 
 from tests.lab.daemons import ROOT, Daemons
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 PROGRAMS = ROOT / "tests" / "clients" / "programs"
 CLIENTS = ROOT / ".clients"
-LIMIT_S = 110.0
+LIMIT_S = 200.0
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab.daemons import ROOT, Daemons
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 BLOCK = re.compile(r"<!-- run: (\w+) -->\n\n((?:    .*\n|\n)+)")
 ADDRESS = "http://192.168.1.20:17615"
 CLIENTS = ROOT / ".clients"
@@ -45,7 +45,7 @@ def output(*command: str | Path, **environment: str) -> str:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -80,6 +80,7 @@ def served(node: FakeNode) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.timeout(300)
 def test_no_request_meets_a_failure_or_a_status_that_is_not_described() -> None:
     with served(FakeNode()) as url:
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
