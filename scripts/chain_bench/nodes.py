@@ -80,8 +80,8 @@ class Node:
                 case Generated(id=request) | GenerationFailed(id=request):
                     if request in self._streams:
                         self._streams[request].put_nowait(event)
-                case ChainChanged(missing):
-                    self.missing = bool(missing)
+                case ChainChanged(coverage):
+                    self.missing = bool(coverage.missing)
                 case _:
                     self._news.put_nowait(event)
 
