@@ -1,0 +1,91 @@
+"""What a hop costs on this machine: milliseconds a token beside the same model in one process.
+
+Three arms, one answer each in turn, so that whatever else the machine does hits all alike: `one process`, a worker with
+all blocks and no chain; `one hop`, a node that has the first half of the blocks and asks another for the rest; `two
+hops`, a node without blocks that asks both. Each with one thread of torch. Timed between tokens where the daemon reads
+what the worker says, sampling and text included; of an answer, the median. What a hop costs over the compute of its
+blocks is the difference to `one process`, divided by the hops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from chain_bench.checkpoints import DEMO_FOLDER, make_llama
+from chain_bench.nodes import Answer, Node, join, node
+from chain_bench.tables import median, print_table, spread
+
+PROMPT = "9" * 60
+"""The demo model continues it up to the end of its context."""
+ARMS = {"one process": 0, "one hop": 1, "two hops": 2}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=15, help="answers of each arm")
+    parser.add_argument("--tokens", type=int, default=96, help="of each answer")
+    parser.add_argument("--models", nargs="+", choices=("demo", "large"), default=["demo", "large"])
+    parser.add_argument("--layers", type=int, default=6, help="of the large model")
+    parser.add_argument("--hidden", type=int, default=896, help="of the large model")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="chain-bench-") as folder:
+        for name in arguments.models:
+            model, layers, what = DEMO_FOLDER, 6, "demo model"
+            if name == "large":
+                layers = arguments.layers
+                model = make_llama(Path(folder) / "large", layers=layers, hidden=arguments.hidden)
+                what = f"random Llama, {layers} layers of {arguments.hidden}"
+            asyncio.run(_measure(what, model, layers, Path(folder), arguments))
+
+
+async def _measure(what: str, model: Path, layers: int, keys: Path, arguments: argparse.Namespace) -> None:
+    half = layers // 2
+    async with contextlib.AsyncExitStack() as held:
+        started = time.perf_counter()
+        whole = await held.enter_async_context(node(model, keys, "whole", engine="local", on_chain=False))
+        alone_s = time.perf_counter() - started
+        chain = [
+            await held.enter_async_context(node(model, keys, name, blocks=blocks))
+            for name, blocks in (("first", f"0:{half}"), ("second", f"{half}:{layers}"), ("driver", "none"))
+        ]
+        await join(chain)
+        arms = dict(zip(ARMS, (whole, chain[0], chain[2]), strict=True))
+        texts = {(await arm.answer(PROMPT, arguments.tokens)).text for arm in arms.values()}
+        gaps: dict[str, list[float]] = {name: [] for name in arms}
+        for _ in range(arguments.rounds):
+            for name, arm in arms.items():
+                gaps[name].append(token_ms(await arm.answer(PROMPT, arguments.tokens)))
+        print(f"{what}; {'all arms say the same' if len(texts) == 1 else 'THE TEXTS DIFFER'}\n")
+        _print(gaps)
+        print(f"A worker with all blocks loads in {alone_s:.1f} s.\n")
+        _print_memory({"all blocks, no chain": whole, "half of the blocks": chain[1], "none": chain[2]})
+
+
+def token_ms(answer: Answer) -> float:
+    """The median time from one token to the next."""
+    return 1000 * median([later - earlier for earlier, later in pairwise(answer.token_times())])
+
+
+def _print(gaps: dict[str, list[float]]) -> None:
+    base = median(gaps["one process"])
+    rows = []
+    for name, values in gaps.items():
+        hops = ARMS[name]
+        cost = f"{(median(values) - base) / hops:.2f}" if hops else ""
+        rows.append([name, spread(values), f"{median(values) / base:.2f}", cost])
+    print_table(["arm", "ms a token, median of answers (quartiles)", "over one process", "ms a hop costs"], rows)
+
+
+def _print_memory(nodes: dict[str, Node]) -> None:
+    rows = []
+    for name, loaded in nodes.items():
+        held = loaded.memory_bytes
+        rows.append([name, f"{held['worker'] / 2**20:.0f}", f"{held.get('p2pd', 0) / 2**20:.0f}"])
+    print_table(["node with", "worker, MiB resident", "libp2p's daemon, MiB"], rows)
