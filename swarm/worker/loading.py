@@ -64,7 +64,7 @@ class MovingBlocks:
     def _move(self, span: BlockSpan) -> None:
         """Loads first and leaves then, where memory allows; else leaves first what others serve as well."""
         fields = {"from": str(self._span), "to": str(span)}
-        logger.warning("other blocks need this node more", extra={"fields": fields})
+        logger.info("other blocks need this node more", extra={"fields": fields})
         self._chain.intend(span)
         try:
             if self._lacking(span) <= self._room.free or self._make_room(span):

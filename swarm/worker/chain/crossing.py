@@ -12,10 +12,11 @@ from typing import Protocol
 
 import torch
 
+from swarm.domain.coverage import coverage_of, what_is_unserved
 from swarm.domain.nodes import BlockSpan
 from swarm.worker.chain.attempts import Attempt, HopFailed, Leg, Runner
 from swarm.worker.chain.measures import Measures
-from swarm.worker.chain.routing import Hop, Offer, choose_route, missing_blocks
+from swarm.worker.chain.routing import Hop, Offer, choose_route
 from swarm.worker.failures import BlocksMissing, Cancelled
 
 logger = logging.getLogger(__name__)
@@ -75,11 +76,10 @@ class Surroundings:
 
     def missing(self, span: BlockSpan, without: frozenset[str] = frozenset()) -> BlocksMissing:
         """Names what is missing, at least `span`, and what would fill it."""
-        spans = missing_blocks(self.routes.offers(without), self.routes.layers) or (span,)
-        named = ", ".join(map(str, spans))
-        return BlocksMissing(
-            f"Blocks {named} are served by no node that answers; start one more node with --blocks {spans[0]}"
-        )
+        served = (offer.span for offer in self.routes.offers(without))
+        missing = coverage_of(served, self.routes.layers).missing or (span,)
+        told = what_is_unserved(missing)
+        return BlocksMissing(told[0].upper() + told[1:])
 
 
 class Crossing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swarm.domain.nodes import BlockSpan
@@ -56,20 +56,6 @@ class Hop:
     @property
     def node(self) -> str:
         return self.offer.node
-
-
-def missing_blocks(offers: Collection[Offer], layers: int) -> tuple[BlockSpan, ...]:
-    """The blocks that nobody offers, as spans."""
-    covered = {index for offer in offers for index in range(offer.span.start, offer.span.end)}
-    spans: list[BlockSpan] = []
-    for index in range(layers):
-        if index in covered:
-            continue
-        if spans and spans[-1].end == index:
-            spans[-1] = BlockSpan(spans[-1].start, index + 1)
-        else:
-            spans.append(BlockSpan(index, index + 1))
-    return tuple(spans)
 
 
 def choose_route(offers: Sequence[Offer], span: BlockSpan) -> tuple[Hop, ...] | None:

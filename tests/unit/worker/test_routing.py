@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm.domain.coverage import coverage_of
 from swarm.domain.nodes import BlockSpan
-from swarm.worker.chain.routing import Hop, Offer, choose_route, expected_s, missing_blocks
+from swarm.worker.chain.routing import Hop, Offer, choose_route, expected_s
 
 ALL = BlockSpan(0, 6)
 
@@ -45,7 +46,7 @@ def test_no_claim_is_taken_for_more_than_it_can_be() -> None:
 def test_there_is_no_route_over_a_gap() -> None:
     offers = [Offer("a", BlockSpan(0, 2)), Offer("b", BlockSpan(3, 6))]
     assert choose_route(offers, ALL) is None
-    assert missing_blocks(offers, 6) == (BlockSpan(2, 3),)
+    assert coverage_of((offer.span for offer in offers), 6).missing == (BlockSpan(2, 3),)
 
 
 spans = st.tuples(st.integers(0, 7), st.integers(1, 8)).map(lambda pair: BlockSpan(pair[0], pair[0] + pair[1]))
@@ -90,7 +91,7 @@ def test_a_route_is_found_exactly_where_nothing_is_missing_and_covers_each_block
 ) -> None:
     offers = [Offer(server, BlockSpan(span.start, min(span.end, 8))) for server, span in offered if span.start < 8]
     route = choose_route(offers, BlockSpan(0, 8))
-    assert (route is None) == bool(missing_blocks(offers, 8))
+    assert (route is None) == bool(coverage_of((offer.span for offer in offers), 8).missing)
     for hop in route or ():
         assert any(
             offer.server == hop.server and offer.span.start <= hop.span.start and hop.span.end <= offer.span.end
