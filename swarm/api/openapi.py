@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,14 +161,21 @@ WEIGHTS: tuple[Operation, ...] = (
 
 
 class DescriptionRoutes:
+    """Made when it is asked for first: few ask, and it takes a tenth of a second that every start would wait for."""
+
     def __init__(self, *, shares_weights: bool) -> None:
-        self._body = json.dumps(description(shares_weights=shares_weights)).encode()
+        self._shares_weights = shares_weights
+        self._body = b""
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/openapi.json", self._describe)]
 
     async def _describe(self, _request: web.Request) -> web.Response:
+        self._body = self._body or await asyncio.to_thread(self._made)
         return web.Response(body=self._body, content_type=JSON_TYPE)
+
+    def _made(self) -> bytes:
+        return json.dumps(description(shares_weights=self._shares_weights)).encode()
 
 
 def description(*, shares_weights: bool) -> dict[str, Any]:
