@@ -294,6 +294,7 @@ class Service:
                 model.checkpoint.info.context_tokens,
                 functools.partial(self._stepper, model, cancelled),
                 cancelled,
+                self._compute.turn,
             )
             with contextlib.closing(pieces):
                 for piece in pieces:

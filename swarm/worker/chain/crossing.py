@@ -1,4 +1,4 @@
-"""One step through the blocks of one leg: by itself, or by those that take its place when it fails or is late."""
+"""A step that one leg failed, or is late with: by itself after all, or by those that take its place."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from swarm.domain.coverage import coverage_of, what_is_unserved
 from swarm.domain.nodes import BlockSpan
 from swarm.worker.chain.attempts import Attempt, HopFailed, Leg, Runner
 from swarm.worker.chain.measures import Measures
+from swarm.worker.chain.passage import Passage
 from swarm.worker.chain.routing import Hop, Offer, choose_route
 from swarm.worker.failures import BlocksMissing, Cancelled
 
@@ -85,10 +86,11 @@ class Surroundings:
 class Crossing:
     """Used once, by one thread. Closes every leg that it opened and that did not win, and `leg` where another won."""
 
-    def __init__(self, around: Surroundings, leg: Leg, hidden: torch.Tensor) -> None:
-        self._around, self._leg, self._hidden = around, leg, hidden
-        self._begun_at = time.monotonic()
-        self._own = Attempt([leg], hidden)
+    def __init__(self, around: Surroundings, passage: Passage) -> None:
+        assert passage.attempt is not None
+        self._around, self._leg, self._hidden = around, passage.leg, passage.hidden
+        self._own, self._failure = passage.attempt, passage.failure
+        self._begun_at = self._own.piece_at
         self._attempts = [self._own]
         self._failed: dict[str, float] = {}
         self._give_up_at: float | None = None
@@ -99,6 +101,9 @@ class Crossing:
 
         Raises `BlocksMissing`, `Cancelled`."""
         try:
+            if self._failure:
+                self._lose(self._own, self._leg, str(self._failure))
+            self._look_around()
             while (won := self._first_result()) is None:
                 self._look_around()
         except BaseException:

@@ -11,6 +11,7 @@ import asyncio
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from hivemind.compression import deserialize_torch_tensor
 from hivemind.p2p import P2P
@@ -22,6 +23,7 @@ from hivemind.utils.serializer import MSGPackSerializer
 FRAME_LIMIT = 64 * 2**20
 """Bytes; more is refused before it is read."""
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float16, torch.bfloat16)}
+_NUMPY = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
 _NO_TENSOR = runtime_pb2.Tensor(size=[0], dtype="float32")
 _NO_NUMBERS = runtime_pb2.Tensor(size=[0], dtype="int64")
 _NOTHING_ELSE = runtime_pb2.ExpertRequest(tensors=[_NO_TENSOR, _NO_NUMBERS]).SerializeToString()
@@ -79,7 +81,10 @@ def tensor_of(sent: Any) -> torch.Tensor:
         raise ValueError(f"a tensor of {count} numbers came with {held} bytes")
     if not held:
         return torch.empty(tuple(sent.size), dtype=dtype)
-    return torch.frombuffer(bytearray(sent.buffer), dtype=dtype).reshape(tuple(sent.size))
+    # By numpy, which keeps the interpreter for such small work; what torch lets go of it comes back late under load.
+    numbers = np.frombuffer(bytearray(sent.buffer), dtype=_NUMPY[dtype]).reshape(tuple(sent.size))
+    made = torch.from_numpy(numbers)
+    return made.view(dtype) if made.dtype != dtype else made
 
 
 def is_empty(sent: Any) -> bool:
@@ -87,7 +92,6 @@ def is_empty(sent: Any) -> bool:
 
 
 def _to_proto(tensor: torch.Tensor) -> Any:
-    tensor = tensor.detach().contiguous()
     numbers = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor
     return runtime_pb2.Tensor(
         buffer=numbers.numpy().tobytes(), size=tensor.shape, dtype=str(tensor.dtype).removeprefix("torch.")

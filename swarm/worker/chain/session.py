@@ -8,6 +8,7 @@ cannot do this: petals #587.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
 
 import torch
@@ -16,6 +17,7 @@ from swarm.domain.nodes import BlockSpan
 from swarm.domain.tokens import HopProbe
 from swarm.worker.chain.attempts import Leg, Runner
 from swarm.worker.chain.crossing import Crossing, Routes, Surroundings
+from swarm.worker.chain.passage import Leave, Passage
 from swarm.worker.chain.routing import Hop
 
 REPAIR_S = 8.0
@@ -69,15 +71,31 @@ class ChainSession:
         return sum(leg.history_bytes for leg in self._legs)
 
     def step(self, hidden: torch.Tensor) -> torch.Tensor:
-        """[1, tokens, hidden] after the embedding to the same before the last norm.
+        """[1, tokens, hidden] after the embedding to the same before the last norm. Raises as `run` does."""
+        return self.run(_done(hidden.cpu()), _done)
 
-        Raises `BlocksMissing` where a lost hop could not be made again in time, and `Cancelled`."""
-        hidden, tokens, index = hidden.cpu(), hidden.shape[1], 0
-        while index < len(self._legs):
-            leg = self._legs[index]
-            legs, made = Crossing(self._around, leg, hidden).result()
+    def run(self, entering: Future[torch.Tensor], leave: Leave) -> torch.Tensor:
+        """From [1, tokens, hidden] after the embedding, once they are there, to what `leave` makes of the same before
+        the last norm; both may be worked on by any thread.
+
+        Raises `BlocksMissing` where a lost hop could not be made again in time, `Cancelled`, and what they raise."""
+        index = 0
+        while True:
+            passage = Passage(self._legs[index:], leave)
+            passage.begin(entering)
+            left = passage.result(self._around.is_cancelled)
+            if left is not None:
+                return left
+            leg, tokens = passage.leg, passage.hidden.shape[1]
+            legs, made = Crossing(self._around, passage).result()
+            at = self._legs.index(leg)
             if legs != [leg]:
-                self._legs[index : index + 1] = legs
+                self._legs[at : at + 1] = legs
                 self._lost[leg.name] = None
-            hidden, index = made[:, -tokens:], index + len(legs)
-        return hidden
+            entering, index = _done(made[:, -tokens:]), at + len(legs)
+
+
+def _done(hidden: torch.Tensor) -> Future[torch.Tensor]:
+    future: Future[torch.Tensor] = Future()
+    future.set_result(hidden)
+    return future

@@ -1,19 +1,23 @@
 """What waits for the model, and what of it runs next. Pure.
 
-Single tokens of different sequences through the same part of the model run as one batch. Prompts are cut into pieces
-that take some tens of milliseconds and alternate with the batches, so that nobody's tokens wait for another's prompt.
+Single tokens of different sequences through the same part of the model run as one batch, for which those wait a little
+that ran together before. Prompts are cut into pieces that take some tens of milliseconds and alternate with the
+batches, so that nobody's tokens wait for another's prompt.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import torch
+
+from swarm.worker.compute.company import Companies
 
 MOST_ROWS = 32
 """Tokens of one batch."""
@@ -61,6 +65,8 @@ class Job:
     future: Future[torch.Tensor] = field(default_factory=Future)
     made: list[torch.Tensor] = field(default_factory=list)
     done_tokens: int = 0
+    came_at: float = 0.0
+    """To the line, by its clock."""
 
     @property
     def tokens(self) -> int:
@@ -76,17 +82,29 @@ class WaitingLine:
 
     Batches and pieces of prompts take turns; the prompts among themselves, too."""
 
-    def __init__(self) -> None:
-        self._tokens: deque[Job] = deque()
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._tokens: dict[Work, list[Job]] = {}
         self._prompts: deque[Job] = deque()
         self._prompt_is_next = False
         self._unit_s: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._companies = Companies()
 
     def __len__(self) -> int:
-        return len(self._tokens) + len(self._prompts)
+        return sum(map(len, self._tokens.values())) + len(self._prompts)
 
     def add(self, job: Job) -> None:
-        (self._prompts if job.is_prompt else self._tokens).append(job)
+        job.came_at = self._now()
+        if job.is_prompt:
+            self._prompts.append(job)
+        else:
+            self._tokens.setdefault(job.work, []).append(job)
+
+    def pause_s(self) -> float:
+        """How long nothing should run yet, since more is about to come for the same step; 0 where something may."""
+        if self._prompts or not self._tokens:
+            return 0.0
+        return max(0.0, min(map(self._due_at, self._tokens.values())) - self._now())
 
     def next(self) -> list[Job]:
         """Jobs that run as one batch, or one prompt of which a piece runs; not empty while the line is not."""
@@ -96,12 +114,20 @@ class WaitingLine:
         self._prompt_is_next = True
         if not self._tokens:
             return []
-        work = self._tokens[0].work
-        batch, rest = list[Job](), deque[Job]()
-        for job in self._tokens:
-            (batch if job.work == work and len(batch) < MOST_ROWS else rest).append(job)
-        self._tokens = rest
-        return batch
+        work = min(self._tokens, key=lambda work: self._due_at(self._tokens[work]))
+        jobs = self._tokens.pop(work)
+        if jobs[MOST_ROWS:]:
+            self._tokens[work] = jobs[MOST_ROWS:]
+        return jobs[:MOST_ROWS]
+
+    def _due_at(self, jobs: Sequence[Job]) -> float:
+        if len(jobs) >= MOST_ROWS:
+            return jobs[MOST_ROWS - 1].came_at
+        return self._companies.complete_at([(job.sequence, job.came_at) for job in jobs])
+
+    def note_batch(self, jobs: Sequence[Job], seconds: float) -> None:
+        """These ran as one step."""
+        self._companies.note([job.sequence for job in jobs], seconds)
 
     def piece_tokens(self, job: Job) -> int:
         """How many tokens of a prompt to run now."""

@@ -56,22 +56,62 @@ class SpanPart:
         return None
 
 
-class HeadPart:
-    """Hidden states [1, 1, hidden] after the last block to logits [1, 1, vocabulary]; a sequence is a `Place`."""
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Reader:
+    """A sequence as the embedding and the head know it."""
+
+    past: int = 0
+    """Tokens that were embedded."""
+    last: int = 0
+    """The id of the last of them."""
+
+    def read(self, ids: torch.Tensor) -> None:
+        self.past, self.last = self.past + ids.shape[1], int(ids[0, -1])
+
+    @property
+    def place(self) -> Place:
+        return Place(self.last, self.past - 1)
+
+
+class EmbeddingPart:
+    """Token ids [1, tokens] to the hidden states [1, tokens, hidden] that the first block is given."""
 
     size = 1
 
     def __init__(self, ends: Ends) -> None:
         self.model = self._ends = ends
 
-    def takes_rows(self, _: Place) -> bool:
+    def takes_rows(self, _: Reader) -> bool:
         return True
 
-    def run_piece(self, place: Place, piece: torch.Tensor) -> torch.Tensor:
-        return self._ends.logits(piece, [place])
+    def run_piece(self, reader: Reader, piece: torch.Tensor) -> torch.Tensor:
+        return self.run_rows([reader], [piece])[0]
 
-    def run_rows(self, places: Sequence[Place], tokens: Sequence[torch.Tensor]) -> Sequence[torch.Tensor | Exception]:
-        return self._ends.logits(torch.cat(list(tokens)), places).split(1)
+    def run_rows(self, readers: Sequence[Reader], tokens: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        count = tokens[0].shape[1]
+        positions = torch.tensor([range(reader.past, reader.past + count) for reader in readers])
+        hidden = self._ends.embedding(torch.cat(list(tokens)), positions).cpu()
+        for reader, ids in zip(readers, tokens, strict=True):
+            reader.read(ids)
+        return hidden.split(1)
+
+
+class HeadPart:
+    """Hidden states [1, 1, hidden] after the last block to logits [1, 1, vocabulary]."""
+
+    size = 1
+
+    def __init__(self, ends: Ends) -> None:
+        self.model = self._ends = ends
+
+    def takes_rows(self, _: Reader) -> bool:
+        return True
+
+    def run_piece(self, reader: Reader, piece: torch.Tensor) -> torch.Tensor:
+        return self._ends.logits(piece, [reader.place])
+
+    def run_rows(self, readers: Sequence[Reader], tokens: Sequence[torch.Tensor]) -> Sequence[torch.Tensor | Exception]:
+        return self._ends.logits(torch.cat(list(tokens)), [reader.place for reader in readers]).split(1)
 
 
 class WholePart:

@@ -12,12 +12,15 @@ from typing import Any
 import torch
 
 from swarm.worker.compute.line import SMALLEST_PIECE, Job, WaitingLine, Work
+from swarm.worker.compute.turn import Turn
 
 
 class Compute:
     """Runs jobs in a thread of its own, which starts with the first."""
 
     def __init__(self) -> None:
+        self.turn = Turn()
+        """Taken for each step; other threads that use torch for a token take it as well."""
         self._line = WaitingLine()
         self._news: deque[Job | None] = deque()
         self._wake = threading.Semaphore(0)
@@ -46,8 +49,9 @@ class Compute:
         self._wake.release()
 
     def _run(self) -> None:
-        while self._take_news(wait=not self._line):
-            self._run_next()
+        while self._take_news(self._line.pause_s() if self._line else None):
+            if self._line.pause_s() == 0:
+                self._run_next()
         with self._lock:
             self._has_ended = True
             self._drop_all()
@@ -66,12 +70,15 @@ class Compute:
         if jobs and jobs[0].is_prompt:
             self._run_piece(jobs[0])
         elif jobs:
-            _run_rows(jobs)
+            with self.turn:
+                began = time.perf_counter()
+                _run_rows(jobs)
+            self._line.note_batch(jobs, time.perf_counter() - began)
 
-    def _take_news(self, *, wait: bool) -> bool:
-        """Puts all that came into the line; False when the end has come."""
-        while self._wake.acquire(blocking=wait):
-            wait = False
+    def _take_news(self, wait_s: float | None) -> bool:
+        """Puts all that came into the line, for which it waits so long, or for ever; False when the end has come."""
+        while self._wake.acquire(wait_s != 0, wait_s or None):
+            wait_s = 0.0
             job = self._news.popleft()
             if job is None:
                 return False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from swarm.worker.failures import Cancelled
 
 PROMPT_PIECE_TOKENS = 512
 """A prompt is read in such pieces, so that a cancel does not wait for the rest of a long one."""
+NO_TURN: AbstractContextManager[Any] = contextlib.nullcontext()
 
 
 def generate(
@@ -31,11 +34,13 @@ def generate(
     context_tokens: int,
     open_stepper: Callable[[int], Stepper],
     cancelled: threading.Event,
+    turn: AbstractContextManager[Any] = NO_TURN,
 ) -> Generator[Generated, None, None]:
     """Pieces of the answer; the last has the finish reason and the counts.
 
-    `open_stepper` is given the greatest length of the sequence. An answer that is resumed is read like a part of the
-    prompt, its draws count as drawn, and its tokens for the penalties.
+    `open_stepper` is given the greatest length of the sequence; `turn` is held while a token is chosen. An
+    answer that is resumed is read like a part of the prompt, its draws count as drawn, and its tokens for the
+    penalties.
     Raises `PromptFailure`, `BlocksMissing`, `Cancelled`."""
     prompt = token_ids(tokenizer, command.prompt, context_tokens, offered_tools(command), command.template)
     sampling = command.sampling
@@ -59,7 +64,9 @@ def generate(
             yield echo.piece()
         while goes_on and not answer.stopped:
             _raise_if(cancelled)
-            chosen = sampler.choose(logits, form.allowed())
+            allowed = form.allowed()
+            with turn:
+                chosen = sampler.choose(logits, allowed)
             token = form.take(chosen.token, limit - answer.tokens)
             if token != chosen.token:
                 chosen = sampler.instead(logits, token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -11,7 +12,7 @@ import torch
 
 from swarm.domain.nodes import BlockSpan
 from swarm.domain.tokens import HopProbe
-from swarm.worker.compute.parts import HeadPart, WholePart
+from swarm.worker.compute.parts import EmbeddingPart, HeadPart, Reader, WholePart
 from swarm.worker.compute.thread import Compute
 from swarm.worker.families.caches import SequenceCache
 from swarm.worker.families.ends import Ends, Place
@@ -114,11 +115,12 @@ class ChainStepper:
 
     route: Literal["local", "chain"] = "chain"
 
-    def __init__(self, compute: Compute, head: HeadPart, ends: Ends, session: ChainSession) -> None:
-        """`ends` are this stepper's own: the embedding is looked up in the caller's thread, which costs less than to
-        ask another one for it."""
-        self._compute, self._head, self._ends, self._session = compute, head, ends, session
-        self._past = 0
+    def __init__(
+        self, compute: Compute, parts: tuple[EmbeddingPart, HeadPart], ends: Ends, session: ChainSession
+    ) -> None:
+        """`ends` are this stepper's own."""
+        self._compute, (self._embedding, self._head) = compute, parts
+        self._ends, self._session, self._reader = ends, session, Reader()
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -136,26 +138,23 @@ class ChainStepper:
         self._session.__exit__(*details)
 
     def step(self, ids: Sequence[int]) -> torch.Tensor:
-        hidden = self._through(ids)
-        last = Place(ids[-1], self._past - 1)
-        return self._compute.begin(self._head, last, hidden[:, -1:]).result()[0, -1]
+        def leave(hidden: torch.Tensor) -> Future[torch.Tensor]:
+            return self._compute.begin(self._head, self._reader, hidden[:, -1:])
+
+        return self._session.run(self._embed(ids), leave)[0, -1]
 
     def step_all(self, ids: Sequence[int]) -> torch.Tensor:
-        first = self._past
-        hidden = self._through(ids)
-        return self._ends.logits(hidden, [Place(token, first + at) for at, token in enumerate(ids)], rows=1)[0]
+        places = [Place(token, self._reader.past + at) for at, token in enumerate(ids)]
+        hidden = self._session.step(self._embed(ids).result())
+        return self._ends.logits(hidden, places, rows=1)[0]
 
     def states(self, ids: Sequence[int]) -> torch.Tensor:
-        positions = torch.arange(self._past, self._past + len(ids)).unsqueeze(0)
-        hidden = self._through(ids)
+        positions = torch.arange(self._reader.past, self._reader.past + len(ids)).unsqueeze(0)
+        hidden = self._session.step(self._embed(ids).result())
         return self._ends.states(torch.tensor([ids]), positions, lambda _: hidden)[0]
 
-    @torch.inference_mode()
-    def _through(self, ids: Sequence[int]) -> torch.Tensor:
-        positions = torch.arange(self._past, self._past + len(ids)).unsqueeze(0)
-        hidden = self._session.step(self._ends.embedding(torch.tensor([ids]), positions))
-        self._past += len(ids)
-        return hidden
+    def _embed(self, ids: Sequence[int]) -> Future[torch.Tensor]:
+        return self._compute.begin(self._embedding, self._reader, torch.tensor([ids]))
 
 
 class Steppers:
@@ -164,7 +163,7 @@ class Steppers:
     def __init__(self, compute: Compute, model: LoadedModel) -> None:
         # Without the blocks where they are a part: those of a node that serves others meanwhile must go.
         self._compute, self._model = compute, model if model.whole else replace(model, blocks=None)
-        self._head = HeadPart(Ends(model)) if model.layout else None
+        self._parts = (EmbeddingPart(Ends(model)), HeadPart(Ends(model))) if model.layout else None
         self._whole = WholePart(model.blocks, Ends(model)) if model.whole and model.blocks else None
 
     def local(self, max_tokens: int) -> LocalStepper | PlainStepper:
@@ -177,5 +176,5 @@ class Steppers:
 
     def chain(self, session: ChainSession) -> ChainStepper:
         """Over a session of a model that can be cut."""
-        assert self._head is not None
-        return ChainStepper(self._compute, self._head, Ends(self._model), session)
+        assert self._parts is not None
+        return ChainStepper(self._compute, self._parts, Ends(self._model), session)

@@ -177,6 +177,21 @@ def test_a_second_death_while_the_past_is_fed_again() -> None:
     assert_undisturbed(made, steps)
 
 
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("state", ["dead", "hung"])
+def test_another_way_is_tried_as_soon_as_one_is_in_trouble(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crossing, "LOOK_EVERY_S", 60)
+    world = World({"a": BlockSpan(0, 6), "b": BlockSpan(0, 6)})
+    steps = [tokens(3, 1), tokens(1, 2)]
+    with world.session() as chain:
+        made = [chain.step(steps[0])]
+        getattr(world, state).add(world.opened[0])
+        began = time.monotonic()
+        made.append(chain.step(steps[1]))
+        assert time.monotonic() - began < 20
+    assert_undisturbed(made, steps)
+
+
 def test_blocks_that_nobody_serves_are_named_at_once() -> None:
     with pytest.raises(BlocksMissing, match="3:6"), World({"a": BlockSpan(0, 3)}).session():
         pass
