@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from swarm.domain.generation import ChatMessage, Sampling
 from swarm.domain.tools import ResponseFormat, ToolChoice, ToolSpec
-from swarm.wire.worker_messages import Generate
+from swarm.wire.worker_messages import Generate, Generated
 from swarm.worker.decoder.form import Form
 from swarm.worker.decoder.forms import Forms
 from swarm.worker.failures import PromptFailure
@@ -128,3 +128,64 @@ def test_a_named_function_that_is_not_offered_is_refused() -> None:
     command = Generate("1", HELLO, Sampling(), tools=TOOLS, tool_choice=ToolChoice("named", "nobody"))
     with pytest.raises(PromptFailure, match="nobody"):
         FORMS.open(command, ())
+
+
+def spoken(form: Form, tokens: list[int], left: int) -> list[Generated]:
+    """The pieces of a model that says these tokens."""
+    pieces = []
+    for token in tokens:
+        assert form.take(token, left) == token
+        pieces.append(form.shaped(Generated("1", DEMO.decode([token]), 1, -0.5, (token,))))
+    return [piece for piece in pieces if piece is not None]
+
+
+def test_a_model_that_calls_by_itself_is_held_to_the_schema_from_the_mark_on() -> None:
+    form = FORMS.open(Generate("1", HELLO, Sampling(), tools=TOOLS), ())
+    said = spoken(form, DEMO.encode("Let me see.\n<tool_call>"), 500)
+    assert "".join(piece.text for piece in said) == "Let me see."
+    choice, calls = random.Random(4), []
+    while (allowed := form.allowed()) is not None:
+        possible = allowed.nonzero().flatten().tolist()
+        token = form.take(choice.choice(possible), 300 - len(calls))
+        calls.append(form.shaped(Generated("1", DEMO.decode([token]), 1, -0.5, (token,))))
+    assert not form.finished  # the text is free again
+    last = form.last(Generated("1", "", 1, -0.5, (END,), finish_reason="stop"))
+    pieces = [*said, *(piece for piece in calls if piece), last]
+    deltas = [delta for piece in pieces for delta in piece.tool_calls]
+    schema = PERSON if deltas[0].name == "look_up" else {"type": "object"}
+    jsonschema.validate(json.loads("".join(delta.arguments for delta in deltas)), schema)
+    assert last.finish_reason == "tool_calls"
+    assert deltas[0].id
+    everything = len(DEMO.encode("Let me see.\n<tool_call>")) + len(calls) + 1
+    assert sum(piece.tokens for piece in pieces) == sum(len(piece.token_ids) for piece in pieces) == everything
+
+
+def test_without_parallel_calls_the_answer_ends_with_the_first() -> None:
+    form = FORMS.open(Generate("1", HELLO, Sampling(), tools=TOOLS, parallel_tool_calls=False), ())
+    said = spoken(form, DEMO.encode('<tool_call>\n{"name": "now", "arguments": {}}'), 500)
+    assert [delta.name for piece in said for delta in piece.tool_calls if delta.id] == ["now"]
+    assert form.finished
+
+
+def test_a_model_that_thinks_does_so_freely_and_answers_in_the_form() -> None:
+    thinker = AutoTokenizer.from_pretrained(Path(__file__).parents[3] / "swarm/demo_model")
+    thinker.add_tokens(["<think>", "</think>"])
+    thinker.chat_template = "{{ messages[0].content }}<think>{# </think> #}"
+    forms = Forms(thinker, {END}, len(thinker))
+    command = Generate("1", HELLO, Sampling(), response_format=ResponseFormat("json_object"))
+    form = forms.open(command, thinker.encode("hi<think>"))
+    assert form.allowed() is None
+    for token in thinker.encode("so what</think>"):
+        form.take(token, 50)
+        form.shaped(Generated("1", thinker.decode([token]), 1, -0.5, (token,)))
+    allowed = form.allowed()
+    assert allowed is not None
+    assert {thinker.decode([token])[0] for token in allowed.nonzero().flatten().tolist()} == {"{"}
+    last = form.last(Generated("1", '{"a": 1}', 3, -0.5, (2, 3, 4), finish_reason="stop"))
+    assert (last.text, last.finish_reason) == ('{"a": 1}', "stop")
+
+
+def test_a_form_beside_functions_is_that_or_calls() -> None:
+    for seed in range(4):
+        text = DEMO.decode(ramble(FORMS.open(asked(PERSON, tools=TOOLS), ()), seed, 400))
+        assert text.startswith("<tool_call>") or not jsonschema.validate(json.loads(text), PERSON)

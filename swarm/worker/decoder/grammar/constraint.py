@@ -37,7 +37,7 @@ class Constraint(Protocol):
 
     def take(self, token: int, left: int) -> int:
         """Goes on with this token, or with the one that must be instead, which it returns. `left`: how many tokens the
-        answer may still have, with this one."""
+        answer may still have, with this one. Raises `RuntimeError` where the grammar itself fails."""
         ...
 
 
@@ -70,7 +70,7 @@ class GrammarConstraint:
         self._taken += 1
         if left > self._narrow or token in self._vocabulary.ends:
             self._end = None
-            self._matcher.consume_token(token)
+            _consume(self._matcher, token)
             return token
         return self._within(token, left)
 
@@ -84,7 +84,7 @@ class GrammarConstraint:
         if end and token == end[0]:
             return self._follow(end)
         after = self._matcher.deep_copy()
-        after.consume_token(token)
+        _consume(after, token)
         rest = shortest_end(after, self._vocabulary, left - 1)
         if rest is not None or end is None:
             self._matcher, self._end = after, rest
@@ -93,5 +93,11 @@ class GrammarConstraint:
 
     def _follow(self, end: tuple[int, ...]) -> int:
         self._end = end[1:]
-        self._matcher.consume_token(end[0])
+        _consume(self._matcher, end[0])
         return end[0]
+
+
+def _consume(matcher: LLMatcher, token: int) -> None:
+    """Raises `RuntimeError` where the grammar has grown beyond the library's limits; it would seem finished."""
+    if not matcher.consume_token(token):
+        raise RuntimeError(f"the grammar of the answer failed: {matcher.get_error()}")
