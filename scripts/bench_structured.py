@@ -31,7 +31,7 @@ from tests.edge.test_engine_answers import chain, whole
 from tests.edge.test_engine_worker import answer, text
 from tests.fakes.random_schemas import Drawn, drawn
 
-MAX_TOKENS = 400
+MAX_TOKENS = 200
 FREE = GenerationRequest(RequestId("free"), "9" * 60, Sampling(temperature=0.0, max_tokens=MAX_TOKENS, ignore_eos=True))
 
 

@@ -26,7 +26,7 @@ PARAMETERS = {
 }
 TOOLS = (ToolSpec("add", "Adds two numbers", json.dumps(PARAMETERS)), ToolSpec("now", "Tells the time"))
 ASKED = GenerationRequest(
-    RequestId("r"), (ChatMessage("user", "What is 12 + 7?"),), Sampling(seed=1, max_tokens=300), tools=TOOLS
+    RequestId("r"), (ChatMessage("user", "What is 12 + 7?"),), Sampling(seed=1, max_tokens=120), tools=TOOLS
 )
 
 
@@ -34,7 +34,7 @@ def structured(case: Drawn, seed: int) -> GenerationRequest:
     return GenerationRequest(
         RequestId(f"r{seed}"),
         (ChatMessage("user", case.prompt),),
-        Sampling(seed=seed, max_tokens=400),
+        Sampling(seed=seed, max_tokens=120),
         response_format=ResponseFormat("json_schema", case.text),
     )
 
@@ -79,6 +79,7 @@ async def assert_calls(engine: Engine) -> None:
     assert text(await answer(engine, replace(ASKED, tool_choice=ToolChoice("none")))).endswith("19.")
 
 
+@pytest.mark.timeout(300)
 async def test_random_schemas_and_calls_here_and_on_a_chain(tmp_path: Path) -> None:
     async with whole(tmp_path) as engine:
         here = await assert_valid(engine)
