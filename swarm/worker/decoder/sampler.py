@@ -50,7 +50,10 @@ class Sampler:
         Raises `ValueError` where the logits are no numbers."""
         logits = logits.float().cpu()
         scores = self._may_come(self._shaped(logits), allowed)
-        token = int(scores.argmax()) if self._is_greedy else self._draw(scores / self._sampling.temperature)
+        best = int(scores.argmax())
+        if not math.isfinite(float(scores[best])):
+            raise ValueError("the model's logits are not numbers")
+        token = best if self._is_greedy else self._draw(scores / self._sampling.temperature)
         self._note(token)
         return chosen(logits, token, self._sampling.logprobs or 0)
 
@@ -98,8 +101,6 @@ class Sampler:
             longer = scores.index_fill(0, torch.tensor(self._ends), -torch.inf)
             # A grammar that is through allows nothing but the end.
             scores = longer if float(longer.max()) > -torch.inf else scores
-        if not -torch.inf < float(scores.max()) < torch.inf:
-            raise ValueError("the model's logits are not numbers")
         return scores
 
     def _counted(self, vocabulary: int) -> torch.Tensor:
