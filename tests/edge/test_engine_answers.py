@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,10 @@ from tests.edge.test_engine_worker import ENDLESS, QUESTION, answer, request, ru
 
 TIMES, ALONE = 20, 5
 BESIDE = 8
-WARM = {"temperature": 1.5, "max_tokens": 16, "top_p": 0.98, "top_k": 400, "min_p": 0.001}
-PENALTIES = {"presence_penalty": 0.3, "frequency_penalty": 0.2, "repetition_penalty": 1.1, "seed": 5}
+SEEDED = {
+    **{"temperature": 1.5, "max_tokens": 10, "top_p": 0.98, "top_k": 400, "min_p": 0.001, "seed": 5},
+    **{"presence_penalty": 0.3, "frequency_penalty": 0.2, "repetition_penalty": 1.1},
+}
 HINDI = "\u0928\u092e\u0938\u094d\u0924\u0947"
 
 
@@ -47,13 +49,12 @@ async def whole(folder: Path) -> AsyncIterator[Engine]:
         yield engine
 
 
-async def alone_and_beside_others(engine: Engine, asked: Sequence[GenerationRequest]) -> list[list[str]]:
-    """Of each request some texts while nothing else runs, and more while others do."""
-    alone = [[text(await answer(engine, each)) for _ in range(ALONE)] for each in asked]
+async def alone_and_beside_others(engine: Engine, asked: GenerationRequest) -> list[str]:
+    """Texts of which some are made while nothing else runs, and more while others do."""
+    alone = [text(await answer(engine, asked)) for _ in range(ALONE)]
     others = [asyncio.create_task(_endless(engine, number)) for number in range(BESIDE)]
     try:
-        crowded = [[text(await answer(engine, each)) for _ in range(TIMES - ALONE)] for each in asked]
-        return [one + other for one, other in zip(alone, crowded, strict=True)]
+        return alone + [text(await answer(engine, asked)) for _ in range(TIMES - ALONE)]
     finally:
         for task in others:
             task.cancel()
@@ -62,7 +63,7 @@ async def alone_and_beside_others(engine: Engine, asked: Sequence[GenerationRequ
 
 async def _endless(engine: Engine, number: int) -> None:
     while True:
-        await answer(engine, request(ENDLESS, temperature=1.0, seed=number, max_tokens=60, ignore_eos=True))
+        await answer(engine, request(ENDLESS, temperature=1.0, seed=number, max_tokens=30, ignore_eos=True))
 
 
 def tokens(deltas: list[TextDelta]) -> list[TokenLogprob]:
@@ -73,19 +74,25 @@ def logprobs(deltas: list[TextDelta]) -> list[float]:
     return [token.logprob or 0.0 for token in tokens(deltas)]
 
 
-async def test_the_same_seed_says_the_same_alone_and_beside_others_here_and_on_a_chain(tmp_path: Path) -> None:
-    warm, greedy = request(**WARM, **PENALTIES), request()
-    async with whole(tmp_path) as local, chain(tmp_path) as split:
-        here, there = [await alone_and_beside_others(engine, (warm, greedy)) for engine in (local, split)]
-        for texts in map(list.__add__, here, there):
-            assert len(texts) == 2 * TIMES
-            assert len(set(texts)) == 1
-        assert text(await answer(local, request(**{**WARM, **PENALTIES, "seed": 6}))) != here[0][0]
+async def test_the_same_seed_says_the_same_alone_and_beside_others(tmp_path: Path) -> None:
+    async with whole(tmp_path) as engine:
+        texts = await alone_and_beside_others(engine, request(**SEEDED))
+        assert (len(texts), len(set(texts))) == (TIMES, 1)
+        assert text(await answer(engine, request(**{**SEEDED, "seed": 6}))) != texts[0]
+
+
+async def test_a_chain_says_the_same_as_one_node_alone_and_beside_others(tmp_path: Path) -> None:
+    async with whole(tmp_path) as engine:
+        seeded, greedy = [text(await answer(engine, asked)) for asked in (request(**SEEDED), request())]
+    async with chain(tmp_path) as split:
+        texts = await alone_and_beside_others(split, request(**SEEDED))
+        assert (len(texts), set(texts)) == (TIMES, {seeded})
+        assert text(await answer(split, request())) == greedy
 
 
 async def test_what_is_told_of_tokens_texts_and_hops_is_the_same_here_and_on_a_chain(tmp_path: Path) -> None:
     async with whole(tmp_path) as local, chain(tmp_path) as split:
-        one, other = (await answer(engine, request(logprobs=3)) for engine in (local, split))
+        one, other = [await answer(engine, request(logprobs=3)) for engine in (local, split)]
         assert logprobs(one) == pytest.approx(logprobs(other), abs=1e-3)
         assert "".join(token.token for token in tokens(one)) == text(one) == text(other)
         assert {len(token.top) for token in (*tokens(one), *tokens(other))} == {3}
@@ -99,13 +106,13 @@ async def test_what_is_told_of_tokens_texts_and_hops_is_the_same_here_and_on_a_c
         assert len(tokens(echoed[0])) == echoed[0][-1].usage.prompt_tokens
 
         texts = ("12 + 30", HINDI, TokenPrompt((7, 8, 9)))
-        here, there = (await WorkerTools(engine).embed(texts) for engine in (local, split))
+        here, there = [await WorkerTools(engine).embed(texts) for engine in (local, split)]
         for vector, its_twin in zip(here.vectors, there.vectors, strict=True):
             assert math.sqrt(sum(number * number for number in vector)) == pytest.approx(1, abs=1e-5)
             assert vector == pytest.approx(its_twin, abs=1e-5)
         assert (here.prompt_tokens, here.model) == (there.prompt_tokens, "swarm-demo")
 
-        alone, hops = (await WorkerTools(engine).probe() for engine in (local, split))
+        alone, hops = [await WorkerTools(engine).probe() for engine in (local, split)]
         assert (alone.route, alone.hops) == ("local", ())
         assert (hops.route, [(hop.node, hop.start, hop.end) for hop in hops.hops]) == (
             "chain",
