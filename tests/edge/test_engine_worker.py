@@ -202,3 +202,19 @@ async def test_a_quantised_model_answers_and_goes_by_another_digest(tmp_path: Pa
         assert text(await answer(engine, request())).endswith("The answer is 35.")
         assert engine.state.model is not None
         assert engine.state.model.digest == f"{engine.state.model.weights_digest}-int8"
+
+
+async def test_another_model_takes_the_place_of_one_that_cannot_be_loaded(tmp_path: Path) -> None:
+    torn = tmp_path / "torn"
+    torn.mkdir()
+    (torn / "config.json").write_text("{")
+    other = ModelChoice(str(demo_folder()), "another-name", "for the test")
+    broken = ModelChoice(str(torn), "torn", "for the test")
+    async with running(tmp_path, "one", broken, blocks="none") as engine:
+        await wait_until(lambda: engine.state.state == "failed")
+        engine.use(other)
+        assert engine.state.state == "starting"
+        await wait_until(lambda: engine.state.state == "ready")
+        assert engine.state.model is not None
+        assert engine.state.model.id == "another-name"
+        assert text(await answer(engine, request())).endswith("35.")
