@@ -20,6 +20,8 @@ LEAST_OF_EACH = 5
 """Right and wrong answers that were checked, before a claim's use is believed."""
 LEAST_AGREED = 10
 """Answers with and against a clear majority, before those stand in for checked ones."""
+RECKONED_EVERY = 4
+"""Votes; what they say changes slowly."""
 LARGEST_SPREAD = 0.5
 """Confidence moves a weight within 1 ± this."""
 FULL_USE = 0.2
@@ -38,6 +40,8 @@ class ConfidenceRecord:
     """Claims whose answers were checked, and whether those were right, oldest first."""
     agreed: tuple[tuple[float, bool], ...] = ()
     """Claims of answers with or against a majority that was clear without them, oldest first."""
+    votes: int = 0
+    """With or against such a majority, those that are forgotten, too."""
     spread: float = 0.0
     """How far its confidence moves its weight, 0 to `LARGEST_SPREAD`: follows from `graded`, or from `agreed` while few
     answers were checked."""
@@ -51,7 +55,9 @@ class ConfidenceRecord:
 
     def with_agreed(self, claim: float, agrees: bool) -> ConfidenceRecord:
         agreed = (*self.agreed, (claim, agrees))[-KEPT:]
-        return replace(self, agreed=agreed, spread=_spread(self.graded, agreed))
+        if self.votes % RECKONED_EVERY:
+            return replace(self, agreed=agreed, votes=self.votes + 1)
+        return replace(self, agreed=agreed, votes=self.votes + 1, spread=_spread(self.graded, agreed))
 
     def factor(self, claim: float | None) -> float:
         """What this claim multiplies a weight by; 1 while the record is too short to tell."""

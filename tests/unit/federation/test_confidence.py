@@ -45,7 +45,8 @@ def test_agreement_stands_in_for_checks_until_there_are_enough() -> None:
     for claim, agrees in TELLING[:19]:
         record = record.with_agreed(claim, agrees)
     assert record.factor(0.0) == 1.0
-    record = record.with_agreed(*TELLING[19])
+    for claim, agrees in TELLING[19:] + TELLING[:4]:
+        record = record.with_agreed(claim, agrees)
     assert record.factor(0.0) > 1.4
     for claim, right in MISLEADING:
         record = record.with_graded(claim, right)
