@@ -18,7 +18,11 @@ Rule = Callable[[Sequence[PeerVote]], str]
 
 def most_confident(votes: Sequence[PeerVote]) -> str:
     """Best of N by each author's own mean log-probability."""
-    return max(votes, key=lambda vote: vote.mean_logprob or -99.0).text
+    return max(votes, key=lambda vote: _claim(vote, -99.0)).text
+
+
+def _claim(vote: PeerVote, otherwise: float) -> float:
+    return otherwise if vote.mean_logprob is None else vote.mean_logprob
 
 
 def self_consistency_by_likeness(votes: Sequence[PeerVote]) -> str:
@@ -71,7 +75,7 @@ def _last_fragment(text: str) -> str:
 
 
 def _deep_score(group: Sequence[PeerVote], total: int) -> float:
-    confidence = sum(-10.0 / min(vote.mean_logprob or -1.0, -1.0) for vote in group) / len(group)
+    confidence = sum(-10.0 / min(_claim(vote, -1.0), -1.0) for vote in group) / len(group)
     return 0.7 * confidence + 0.3 * len(group) / total
 
 
