@@ -15,8 +15,10 @@ from transformers import AutoTokenizer
 from swarm.domain.generation import ChatMessage, Sampling
 from swarm.domain.tools import ResponseFormat, ToolChoice, ToolSpec
 from swarm.wire.worker_messages import Generate, Generated
+from swarm.worker.decoder.detokenizer import Detokenizer
 from swarm.worker.decoder.form import Form
 from swarm.worker.decoder.forms import Forms
+from swarm.worker.decoder.tools.speech import speech_of
 from swarm.worker.failures import PromptFailure
 
 DEMO = AutoTokenizer.from_pretrained(Path(__file__).parents[3] / "swarm/demo_model")
@@ -189,3 +191,50 @@ def test_a_form_beside_functions_is_that_or_calls() -> None:
     for seed in range(4):
         text = DEMO.decode(ramble(FORMS.open(asked(PERSON, tools=TOOLS), ()), seed, 400))
         assert text.startswith("<tool_call>") or not jsonschema.validate(json.loads(text), PERSON)
+
+
+TEMPLATES = {
+    "tags": "<tool_call>",
+    "function_tags": "<tool_call><function=<parameter=",
+    "mistral": "[TOOL_CALLS]",
+    "mistral_named": "[TOOL_CALLS][ARGS]",
+    "llama": '<|start_header_id|>"parameters"',
+    "python": "func_name1(",
+    "deepseek": "<｜tool▁calls▁begin｜>```json",
+    "deepseek_plain": "<｜tool▁calls▁begin｜>",
+    "listed": "<|tool_call|><|/tool_call|>",
+    "granite": "<|tool_call|>",
+    "harmony": "<|channel|><|message|>",
+}
+
+
+@pytest.mark.parametrize("specials", [False, True])
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_what_a_familys_grammar_makes_its_reader_reads(name: str, specials: bool) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(Path(__file__).parents[3] / "swarm/demo_model")
+    tokenizer.chat_template = "{% if tools %}" + TEMPLATES[name] + "{% endif %}"
+    format = speech_of(tokenizer).format
+    assert format.name == name
+    if specials:
+        tokenizer.add_special_tokens({"additional_special_tokens": [*format.marks, *format.also_seen]})
+    forms = Forms(tokenizer, {END}, len(tokenizer))
+    form = forms.open(Generate("1", HELLO, Sampling(), tools=TOOLS, tool_choice=ToolChoice("required")), ())
+    text = Detokenizer(lambda ids: tokenizer.decode(ids, skip_special_tokens=False))
+    said = tokenizer.encode("<|channel|>commentary") if name == "harmony" else []  # or it would think for ever
+    choice, pieces, limit = random.Random(1), list[Generated | None](), 400
+    while len(pieces) < limit and not form.finished:
+        allowed = form.allowed()
+        assert allowed is not None
+        drawn = said.pop(0) if said else choice.choice(allowed.nonzero().flatten().tolist())
+        token = form.take(drawn, limit - len(pieces))
+        if token == END:
+            break
+        pieces.append(form.shaped(Generated("1", text.add(token), 1, -0.5, (token,))))
+    pieces.append(form.last(Generated("1", text.finish(), 0, 0.0, (), finish_reason="stop")))
+    deltas = [delta for piece in pieces if piece for delta in piece.tool_calls]
+    calls = [delta for delta in deltas if delta.id]
+    assert calls
+    assert not "".join(piece.text for piece in pieces if piece)
+    for call in calls:
+        arguments = "".join(delta.arguments for delta in deltas if delta.index == call.index)
+        jsonschema.validate(json.loads(arguments), PERSON if call.name == "look_up" else {"type": "object"})
