@@ -16,7 +16,7 @@ from rapidfuzz import fuzz
 
 from swarm.federation.quantities import numbers_in, plain_characters
 
-COMPARED_CHARS = 500
+COMPARED_CHARS = 250
 """Of the beginning and of the end of a text, in which the order of characters is compared: the costly part."""
 READ_CHARS = 32_000
 """Words beyond are not looked at."""
@@ -82,17 +82,16 @@ class FreeText:
 @lru_cache(REMEMBERED)
 def free_text(text: str) -> FreeText:
     read = text[:READ_CHARS]
-    pieces = plain_characters(read).split()
-    plain = " ".join(pieces)
-    ends = plain if len(plain) <= 2 * COMPARED_CHARS else plain[:COMPARED_CHARS] + plain[-COMPARED_CHARS:]
+    plain, pieces = plain_characters(read), read.split()
     words = Counter(plain.translate(_TO_SPACES).split())
-    capitalised = _capitalised(read)
+    capitalised = _capitalised(pieces)
+    # Most pieces are words and nothing else; only the others are searched for numbers.
+    mixed = " ".join(filterfalse(str.isalpha, pieces if read.isascii() else plain.split()))
     return FreeText(
-        ends=ends,
+        ends=_ends(plain),
         words=words,
         distinct=frozenset(words),
-        # Most pieces are words and nothing else; only the others are searched for numbers.
-        numbers=numbers_in(" ".join(filterfalse(str.isalpha, pieces))),
+        numbers=numbers_in(mixed.casefold()),
         names=frozenset(word for word, within in capitalised if within),
         capitalised=tuple(dict.fromkeys(word for word, _ in capitalised)),
         negations=sum(words[word] for word in _NEGATIONS) + sum(map(plain.count, _SHORT_NEGATIONS)),
@@ -100,9 +99,14 @@ def free_text(text: str) -> FreeText:
     )
 
 
-def _capitalised(text: str) -> list[tuple[str, bool]]:
+def _ends(plain: str) -> str:
+    parts = (plain,) if len(plain) <= 2 * COMPARED_CHARS else (plain[:COMPARED_CHARS], plain[-COMPARED_CHARS:])
+    return " ".join(" ".join(part.split()) for part in parts)
+
+
+def _capitalised(pieces: Sequence[str]) -> list[tuple[str, bool]]:
     """Words that begin with a capital, case-folded, and whether they stand within a sentence."""
-    pieces, found = text.split(), []
+    found = []
     for place in compress(range(len(pieces)), map(not_, map(str.islower, pieces))):
         piece, before = pieces[place], pieces[place - 1] if place else "."
         bare = piece.strip(_AROUND_WORDS)
