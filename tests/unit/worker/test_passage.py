@@ -57,11 +57,9 @@ def test_each_leg_begins_when_the_one_before_it_has_answered() -> None:
     way = Way(None, "b")
     way.entering.set_result(torch.zeros(1, 2, 3))
     for runner in way.runners:
-        threading.Thread(target=runner.answer).start()
-        while not runner.steps[-1][1].done():
-            pass
-    while not way.left:
-        pass
+        answering = threading.Thread(target=runner.answer)
+        answering.start()
+        answering.join()
     way.leaving.set_result(torch.ones(4))
     assert way.passage.result(lambda: False) is way.leaving.result()
     assert way.left[0].tolist() == torch.full((1, 2, 3), 2.0).tolist()
