@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from swarm.worker.decoder.tools.harmony import MARKS
@@ -49,25 +49,9 @@ TAGS = ToolFormat(
     separator="\n",
 )
 """Hermes, Qwen 2.5 and 3, SmolLM3, and models whose template knows no functions."""
-FUNCTION_TAGS = ToolFormat(
-    "function_tags",
-    opens=TAGS.opens,
-    closes=TAGS.closes,
-    before=TAGS.before,
-    after=TAGS.after,
-    separator=TAGS.separator,
-    reader="function_tags",
-)
+FUNCTION_TAGS = replace(TAGS, name="function_tags", reader="function_tags")
 """Qwen 3 Coder; held to JSON where it must call something."""
-KEY_VALUE_TAGS = ToolFormat(
-    "key_value_tags",
-    opens=TAGS.opens,
-    closes=TAGS.closes,
-    before=TAGS.before,
-    after=TAGS.after,
-    separator=TAGS.separator,
-    reader="key_value_tags",
-)
+KEY_VALUE_TAGS = replace(TAGS, name="key_value_tags", reader="key_value_tags")
 """GLM 4.5 and later; held to JSON where it must call something."""
 MISTRAL = ToolFormat(
     "mistral",
@@ -110,7 +94,7 @@ DEEPSEEK = ToolFormat(
     also_seen=(_DEEPSEEK_SEPARATOR,),
     opens=("<｜tool▁call▁begin｜>",),
     closes=("<｜tool▁calls▁begin｜>", "```<｜tool▁call▁end｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>"),
-    before="<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+    before="<｜tool▁call▁begin｜>function" + _DEEPSEEK_SEPARATOR,
     between="\n```json\n",
     after="\n```<｜tool▁call▁end｜>",
     first="<｜tool▁calls▁begin｜>",
@@ -118,17 +102,13 @@ DEEPSEEK = ToolFormat(
     last="<｜tool▁calls▁end｜>",
 )
 """DeepSeek V3 and R1."""
-DEEPSEEK_PLAIN = ToolFormat(
-    "deepseek_plain",
-    also_seen=DEEPSEEK.also_seen,
-    opens=DEEPSEEK.opens,
-    closes=DEEPSEEK.closes,
+DEEPSEEK_PLAIN = replace(
+    DEEPSEEK,
+    name="deepseek_plain",
     before="<｜tool▁call▁begin｜>",
-    between="<｜tool▁sep｜>",
+    between=_DEEPSEEK_SEPARATOR,
     after="<｜tool▁call▁end｜>",
-    first="<｜tool▁calls▁begin｜>",
     separator="",
-    last="<｜tool▁calls▁end｜>",
 )
 """DeepSeek V3.1 and later."""
 LISTED = ToolFormat(
