@@ -20,19 +20,17 @@ from swarm.worker.chain.crossing import Crossing, Routes, Surroundings
 from swarm.worker.chain.passage import Leave, Passage
 from swarm.worker.chain.routing import Hop
 
-REPAIR_S = 8.0
-"""How long a session looks for other nodes when one is lost, where nothing else is asked; within 10 s the caller must
-know."""
-
 
 class ChainSession:
-    """One sequence; a context manager, used by one thread."""
+    """One sequence; a context manager, used by one thread.
+
+    For `repair_s` it looks for other nodes where one is lost."""
 
     def __init__(
         self,
         routes: Routes,
         open_runner: Callable[[Hop], Runner],
-        repair_s: float = REPAIR_S,
+        repair_s: float,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._around = Surroundings(routes, open_runner, repair_s, is_cancelled)

@@ -317,7 +317,7 @@ def test_own_blocks_that_were_exchanged_meanwhile_are_looked_for_again_and_nothi
             raise HopFailed("this node serves other blocks now")
         return world.open(hop)
 
-    with ChainSession(world, open_runner) as chain:
+    with ChainSession(world, open_runner, repair_s=5.0) as chain:
         assert chain.servers == ("a", "b")
         assert_undisturbed([chain.step(tokens(2, 1))], [tokens(2, 1)])
     assert world.opened == ["a", "a", "b"]

@@ -119,7 +119,7 @@ def test_a_chain_gives_the_states_logits_and_times_of_its_hops(model: LoadedMode
         steppers = Steppers(compute, model)
 
         def chain(_: int) -> Stepper:
-            return steppers.chain(ChainSession(TwoNodes(), lambda hop: Half(compute, model, hop)))
+            return steppers.chain(ChainSession(TwoNodes(), lambda hop: Half(compute, model, hop), repair_s=5.0))
 
         with steppers.local(64) as local, chain(64) as split:
             assert torch.allclose(split.states(ids[:3]), local.states(ids[:3]), atol=1e-4)
