@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarm.domain.errors import RequestError
-from swarm.domain.nodes import ModelInfo, NodeStatus, PeerInfo
+from swarm.domain.nodes import ModelInfo, NodeStatus, PeerInfo, statuses_of_living
 
 
 def known_models(status: NodeStatus, peers: Sequence[PeerInfo]) -> tuple[ModelInfo, ...]:
     """What can be answered now: this node's own first, then what living peers answer with; each name once."""
-    answering = (peer.status for peer in peers if peer.standing == "alive" and peer.status and peer.status.can_answer)
     models: dict[str, ModelInfo] = {}
-    for holder in (*((status,) if status.can_answer else ()), *answering):
-        if holder.model is not None:
+    for holder in (status, *statuses_of_living(peers)):
+        if holder.can_answer and holder.model is not None:
             models.setdefault(holder.model.id, holder.model)
     return tuple(models.values())
 

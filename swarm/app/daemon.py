@@ -28,7 +28,7 @@ from swarm.discovery.static_peers import static_endpoints
 from swarm.domain.coverage import strength
 from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft, PeerSuspected
 from swarm.domain.ids import NodeId
-from swarm.domain.nodes import Advert, Endpoint, NodeStatus, PeerInfo
+from swarm.domain.nodes import Advert, Endpoint, NodeStatus, PeerInfo, statuses_of_living
 from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice, choose_model, hub_cache_of
 from swarm.engine.model_tools import WorkerTools
@@ -151,7 +151,7 @@ class Daemon:
         return OnDemand(router, self._engine, loadable.find, self._is_served, lambda: self._admission.load, self._clock)
 
     def _is_served(self, model: str) -> bool:
-        others = [peer.status for peer in self._peers() if peer.standing == "alive" and peer.status]
+        others = statuses_of_living(self._peers())
         return any(node.model and node.model.id == model and node.can_answer for node in (self.status(), *others))
 
     def _peers(self) -> tuple[PeerInfo, ...]:

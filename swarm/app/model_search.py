@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from swarm.domain.nodes import PeerInfo, Progress
+from swarm.domain.nodes import PeerInfo, Progress, statuses_of_living
 from swarm.domain.weights import FileRange
 from swarm.engine.model_choice import DEMO_ID, ModelChoice, cached_or_named
 from swarm.engine.model_source import Tell
@@ -68,6 +68,6 @@ class ModelSearch:
 
     def _served(self) -> str | None:
         """Nodes that are still loading count: those of a site are often switched on together."""
-        alive = [peer.status for peer in self._peers() if peer.standing == "alive" and peer.status]
+        alive = statuses_of_living(self._peers())
         names = [status.model.id if status.model else status.chosen for status in alive]
         return choose_model_of_swarm([name for name in names if name != DEMO_ID])

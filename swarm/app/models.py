@@ -12,7 +12,7 @@ from swarm.app.doctor import running_peers
 from swarm.app.node_weights import build_weights
 from swarm.config.settings import Settings
 from swarm.domain.errors import ConfigError, SwarmError
-from swarm.domain.nodes import NodeStatus, PeerInfo, Progress
+from swarm.domain.nodes import NodeStatus, PeerInfo, Progress, statuses_of_living
 from swarm.domain.weights import FileRange
 from swarm.engine.model_choice import DEMO_ID, cached_models, demo_folder, hub_cache_of
 from swarm.host.clock import SystemClock
@@ -138,7 +138,7 @@ def _serving(settings: Settings) -> list[NodeStatus]:
     table = _running(settings)
     if table is None:
         return []
-    others = [peer.status for peer in table[1] if peer.standing == "alive" and peer.status]
+    others = statuses_of_living(table[1])
     return [node for node in (table[0], *others) if node.model]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from swarm.domain.ids import BootId, NewsKind, NodeId, NodeState, Standing
@@ -205,3 +206,8 @@ class PeerInfo:
     """Why it is not used, where it is not: another protocol version, refused, no answer."""
     checks: CheckRecord | None = None
     """None where its blocks were never computed again."""
+
+
+def statuses_of_living(peers: Iterable[PeerInfo]) -> list[NodeStatus]:
+    """What those say of themselves that are alive now, and answered a probe."""
+    return [peer.status for peer in peers if peer.standing == "alive" and peer.status]

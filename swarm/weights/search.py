@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from swarm.domain.ids import NodeId
-from swarm.domain.nodes import NodeStatus, PeerInfo
+from swarm.domain.nodes import NodeStatus, PeerInfo, statuses_of_living
 
 NextStep = Literal["look", "hub", "leave_to_other"]
 
@@ -19,7 +19,7 @@ def next_step(
 
     Nodes that are still loading may have it soon. Of several that all lack it, the one with the lowest id asks the
     hub, and the others wait for what it gets; one that has tried in vain lets the next one try."""
-    others = [peer.status for peer in peers if peer.standing == "alive" and peer.status]
+    others = statuses_of_living(peers)
     loading = next((status for status in others if _may_have_it(status, model_id)), None)
     if looked_s < look_s or loading is not None:
         return "look", loading.node if loading else None
