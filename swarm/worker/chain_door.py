@@ -8,12 +8,16 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import torch
+
 from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
 from swarm.wire.worker_messages import LoadModel
 from swarm.worker import compat
+from swarm.worker.compute.parts import EmbeddingPart, Reader
 from swarm.worker.compute.thread import Compute
 from swarm.worker.failures import BlocksMissing
 from swarm.worker.families.blocks import Blocks
+from swarm.worker.families.ends import Ends
 from swarm.worker.families.model import LoadedModel
 from swarm.worker.placement import Place
 
@@ -167,7 +171,12 @@ class ChainDoor:
         node = self._node
         if node is None or node.is_serving:
             return None
-        around = Surroundings(node, self._runner, model.embed, model.checkpoint.config.vocab_size, is_idle)
+        ends = Ends(model)
+
+        def embed(ids: Sequence[int]) -> torch.Tensor:
+            return EmbeddingPart(ends).run_piece(Reader(), torch.tensor([ids]))
+
+        around = Surroundings(node, self._runner, embed, model.checkpoint.config.vocab_size, is_idle)
         return PeerChecker(around, random.SystemRandom()).check(prefer, without)
 
     def avoid(self, servers: Sequence[str]) -> None:

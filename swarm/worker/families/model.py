@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,19 +52,6 @@ class LoadedModel:
         if self.layout is None:
             raise LoadFailure(self.not_cut)
         return with_layers(self.causal, self.layout.path, [RemoteLayer(run, self.layout.form)])
-
-    @torch.inference_mode()
-    def embed(self, ids: Sequence[int]) -> torch.Tensor:
-        """The hidden states [1, tokens, hidden] of these tokens before the first block, on the processor."""
-        seen: list[torch.Tensor] = []
-
-        def keep(hidden: torch.Tensor) -> torch.Tensor:
-            seen.append(hidden)
-            return hidden
-
-        inputs = torch.tensor([ids], device=self.causal.device)
-        self.with_remote_layers(keep)(input_ids=inputs, use_cache=False, logits_to_keep=1)
-        return seen[0].cpu()
 
 
 @weights_apart()
