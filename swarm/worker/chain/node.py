@@ -24,6 +24,7 @@ from swarm.worker.chain.others import Others, Seen
 from swarm.worker.chain.records import Announcement
 from swarm.worker.chain.routing import Offer
 from swarm.worker.chain.serving import BlockHandler, ServedBlock
+from swarm.worker.chain.trouble import Trouble
 from swarm.worker.chain.waiting import Waiting
 from swarm.worker.compute.thread import Compute
 from swarm.worker.families.blocks import Blocks
@@ -236,6 +237,7 @@ class ChainNode:
         """Announces and refreshes for ever."""
         loop = asyncio.get_running_loop()
         announced = loop.time()
+        trouble = Trouble(logger, "the DHT did not answer; it is asked again for ever", "the DHT answers again")
         while True:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
@@ -246,8 +248,9 @@ class ChainNode:
                     await self._announce()
                     announced = loop.time()
                 await self.refresh()
-            except Exception:
-                logger.warning("the DHT did not answer; trying again", exc_info=True)
+                trouble.passed()
+            except Exception as error:
+                trouble.met(error)
                 await asyncio.sleep(1)
 
     async def keep_meeting(self) -> None:
@@ -256,8 +259,9 @@ class ChainNode:
             await asyncio.sleep(MEET_EVERY_S)
             try:
                 await self.introduce(self._contacts.to_meet())
-            except Exception:
-                logger.warning("those who were met could not be told what is served here", exc_info=True)
+            except Exception as error:
+                fields = {"problem": f"{type(error).__name__}: {error}"}
+                logger.warning("those who were met could not be told what is served here", extra={"fields": fields})
 
     async def keep_measured(self) -> None:
         """Pings the servers that were not pinged for longest, for ever; one that does not answer stays as it was."""
