@@ -16,7 +16,7 @@ from swarm.domain.nodes import BlockSpan
 ENOUGH = 2
 """Nodes for each block: one may die. More are welcome where the blocks are slow, and nowhere else."""
 DEFAULT_BLOCK_S = 0.01
-"""Of a node that has not measured itself yet."""
+"""Of a node that says nothing of its speed, to planner and routes: it may not have measured itself yet."""
 SLOWEST_LINK_S = 60.0
 """What may be claimed of a way to a node; all beyond is taken for this."""
 STEP = 1.25

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swarm.domain.nodes import BlockSpan
+from swarm.worker.placement import DEFAULT_BLOCK_S
 
-DEFAULT_HOP_S, DEFAULT_BLOCK_S = 0.004, 0.0005
-"""Of a hop that was never measured and a block whose node says nothing: loopback with a tiny model (measured)."""
+DEFAULT_HOP_S = 0.004
+"""Of a hop that was never measured: loopback with a tiny model (measured)."""
 LOAD_SHARE = 0.25
 """How much slower a server is believed to be for each sequence of this node that runs there already; small, since
 steps of several sequences are batched, and enough for two sequences to take different routes where there are two."""
-SHORTEST_BLOCK_S, LONGEST_BLOCK_S = 1e-6, 60.0
-"""What a node may claim of itself; all beyond is taken for the nearest of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Offer:
     node: str = ""
     """The node's own id, as it claims; empty where it says none."""
     block_s: float | None = None
-    """What one token through one of its blocks takes, as it announces; None where it says nothing."""
+    """What one token through one of its blocks takes, as announced, within what can be; None where nothing is said."""
     hop_s: float | None = None
     """What a step there takes from here beyond its blocks, as measured here, with what it is avoided for."""
     load: int = 0
@@ -36,10 +34,7 @@ class Offer:
 
     @property
     def sound_block_s(self) -> float:
-        """The announced time as far as it can be true."""
-        if self.block_s is None or not math.isfinite(self.block_s):
-            return DEFAULT_BLOCK_S
-        return min(max(self.block_s, SHORTEST_BLOCK_S), LONGEST_BLOCK_S)
+        return DEFAULT_BLOCK_S if self.block_s is None else self.block_s
 
 
 @dataclass(frozen=True, slots=True)
