@@ -201,7 +201,6 @@ class Hardware:
     """`cpu`, `cuda` or `mps`."""
     device_name: str
     device_memory_bytes: int
-    torch_version: str
 
 
 @dataclass(frozen=True, slots=True)

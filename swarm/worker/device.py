@@ -17,11 +17,11 @@ TINY_LAYER_BYTES = 8 * 2**20
 def detect() -> Hardware:
     if torch.cuda.is_available():
         name, memory = torch.cuda.get_device_name(0), torch.cuda.mem_get_info(0)[0]
-        return Hardware("cuda", name, memory, torch.__version__)
+        return Hardware("cuda", name, memory)
     memory = psutil.virtual_memory().available
     if torch.backends.mps.is_available():
-        return Hardware("mps", "Apple GPU", memory, torch.__version__)
-    return Hardware("cpu", f"{psutil.cpu_count(logical=False) or os.cpu_count()} cores", memory, torch.__version__)
+        return Hardware("mps", "Apple GPU", memory)
+    return Hardware("cpu", f"{psutil.cpu_count(logical=False) or os.cpu_count()} cores", memory)
 
 
 def total_memory(device: str) -> int:

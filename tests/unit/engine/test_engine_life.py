@@ -23,7 +23,7 @@ class SilentWorker:
     def __init__(self) -> None:
         self.ended = asyncio.Event()
         self.told: list[object] = []
-        self.first_words = [Hardware("cpu", "2 cores", 0, "2.13")]
+        self.first_words = [Hardware("cpu", "2 cores", 0)]
 
     def send(self, command: object) -> None:
         self.told.append(command)

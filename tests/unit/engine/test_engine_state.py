@@ -6,7 +6,7 @@ from swarm.engine.state import EngineState
 from swarm.wire.worker_messages import ChainChanged, ChainOpened, Event, Hardware, Loaded, LoadFailed, Loading
 
 MODEL = ModelInfo("demo", "d1", 6, 1024)
-HARDWARE = Hardware("cpu", "2 cores", 1, "2.13")
+HARDWARE = Hardware("cpu", "2 cores", 1)
 
 
 def after(*events: Event, chain_only: bool = False) -> EngineState:
