@@ -20,10 +20,9 @@ from swarm.api.recent_requests import RecentRequests, RequestWatch
 from swarm.api.services import ApiServices
 from swarm.api.settings import ApiSettings
 from swarm.api.sse import EventStream, ReaderGone
+from swarm.api.streaming import failures_told, spoken_pieces
 
 ALONE_HEADER = "X-Swarm-Alone"
-REFUSAL_S = 1.0
-"""So long nothing but an answer begins a stream: a refusal that comes soon gets its real status."""
 
 
 class OpenAiRoutes:
@@ -109,34 +108,13 @@ class OpenAiRoutes:
         self, request: web.Request, ask: Ask, head: ReplyHead, choices: Choices, watch: RequestWatch
     ) -> web.StreamResponse:
         events = EventStream(request)
-        try:
-            await self._send_pieces(events, ChunkedReply(head, ask.include_usage, ask.token_ids), choices, watch)
-        except ReaderGone:
-            raise
-        except Exception as error:
-            if not events.started:
-                raise
-            watch.failure = error
-            await events.event(error_body(error))
-        watch.is_told = True
+        reply = ChunkedReply(head, ask.include_usage, ask.token_ids)
+        keep_alive_s = self._settings.keep_alive_s
+        async with failures_told(events, watch, lambda error: events.event(error_body(error))):
+            async for piece in spoken_pieces(choices, events, watch, self._services.clock, keep_alive_s):
+                for chunk in reply.chunks(piece):
+                    await events.event(chunk)
+            for chunk in reply.closing():
+                await events.event(chunk)
         await events.done()
         return events.response
-
-    async def _send_pieces(
-        self, events: EventStream, reply: ChunkedReply, choices: Choices, watch: RequestWatch
-    ) -> None:
-        going_on, began = "waiting", self._services.clock.now()
-        async for piece in choices.pieces(self._settings.keep_alive_s):
-            if piece is None:
-                await events.comment(going_on)
-                continue
-            if piece.delta.progress is not None:
-                going_on = piece.delta.progress
-                if events.started or self._services.clock.now() - began > REFUSAL_S:
-                    await events.comment(going_on)
-                continue
-            watch.saw(piece.delta)
-            for chunk in reply.chunks(piece):
-                await events.event(chunk)
-        for chunk in reply.closing():
-            await events.event(chunk)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from aiohttp import web
 
 from swarm.api.bodies import read_json_object
@@ -11,13 +13,14 @@ from swarm.api.json_replies import json_reply
 from swarm.api.middleware import CLIENT, OWN_ID
 from swarm.api.models import known_models
 from swarm.api.openai_requests import Defaults
-from swarm.api.openai_routes import ALONE_HEADER, REFUSAL_S
+from swarm.api.openai_routes import ALONE_HEADER
 from swarm.api.recent_requests import RecentRequests, RequestWatch
 from swarm.api.responses_replies import Event, ResponseBuilder
 from swarm.api.responses_requests import ResponseAsk, parse_response
 from swarm.api.services import ApiServices
 from swarm.api.settings import ApiSettings
 from swarm.api.sse import EventStream, ReaderGone
+from swarm.api.streaming import failures_told, spoken_pieces
 
 
 class ResponsesRoutes:
@@ -57,34 +60,17 @@ class ResponsesRoutes:
     async def _stream(
         self, events: EventStream, builder: ResponseBuilder, choices: Choices, watch: RequestWatch
     ) -> web.StreamResponse:
-        try:
-            await self._send_pieces(events, builder, choices, watch)
-        except ReaderGone:
-            raise
-        except Exception as error:
-            if not events.started:
-                raise
-            watch.failure = error
-            await _send(events, builder.failed(error_body(error)["error"]))
-        watch.is_told = True
+        def tell(error: Exception) -> Awaitable[None]:
+            return _send(events, builder.failed(error_body(error)["error"]))
+
+        has_begun, keep_alive_s = False, self._settings.keep_alive_s
+        async with failures_told(events, watch, tell):
+            async for piece in spoken_pieces(choices, events, watch, self._services.clock, keep_alive_s):
+                for event in (*(() if has_begun else builder.begin()), *builder.add(piece.delta)):
+                    await _send(events, event)
+                has_begun = True
         await events.end()
         return events.response
-
-    async def _send_pieces(
-        self, events: EventStream, builder: ResponseBuilder, choices: Choices, watch: RequestWatch
-    ) -> None:
-        going_on, began, has_begun = "waiting", self._services.clock.now(), False
-        async for piece in choices.pieces(self._settings.keep_alive_s):
-            if piece is None or piece.delta.progress is not None:
-                is_late = piece is None or events.started or self._services.clock.now() - began > REFUSAL_S
-                going_on = going_on if piece is None else piece.delta.progress or going_on
-                if is_late:
-                    await events.comment(going_on)
-                continue
-            watch.saw(piece.delta)
-            for event in (*(() if has_begun else builder.begin()), *builder.add(piece.delta)):
-                await _send(events, event)
-            has_begun = True
 
 
 async def _send(events: EventStream, event: Event) -> None:
