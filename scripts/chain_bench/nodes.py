@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 import psutil
 
 from swarm.domain.generation import Sampling
+from swarm.domain.tokens import HopProbe
 from swarm.engine.worker_process import WorkerProcess, start_worker
 from swarm.wire.worker_messages import (
     ChainChanged,
@@ -24,6 +25,8 @@ from swarm.wire.worker_messages import (
     Loaded,
     LoadFailed,
     LoadModel,
+    Probe,
+    Probed,
 )
 
 READY_S = 300.0
@@ -94,6 +97,12 @@ class Node:
                     raise RuntimeError(event.message)
                 if isinstance(event, kind):
                     return event
+
+    async def probe(self) -> tuple[HopProbe, ...]:
+        """The route of one token after another, and what each hop took."""
+        self._count += 1
+        self.worker.send(Probe(f"p{self._count}"))
+        return (await self.wait_for(Probed)).hops
 
     async def answer(self, prompt: str, tokens: int, *, temperature: float = 0.0, seed: int = 0) -> Answer:
         """All of an answer. Raises `RuntimeError` where it fails."""

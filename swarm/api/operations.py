@@ -114,7 +114,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("get", "/openapi.json", "This description.", reply=dict[str, Any]),
     Operation("get", "/", "The status page.", content=("text/html",)),
     Operation(
-        "get", "/page/{name}", "A file of the status page.", content=("text/css", "text/javascript", "image/svg+xml")
+        "get",
+        "/page/{name}",
+        "A file of the status page.",
+        content=("text/html", "text/css", "text/javascript", "image/svg+xml"),
     ),
     Operation("get", "/v1/federation/health", "What this node says of itself; 200 in any state.", reply=NodeStatus),
     Operation("get", "/v1/federation/peers", "This node and those that it knows.", reply=PeersReply),

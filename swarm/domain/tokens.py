@@ -71,6 +71,9 @@ class HopProbe:
     end: int
     """Blocks `start` to before `end`."""
     seconds: float
+    """From here to there, through the blocks, and back."""
+    compute_s: float | None = None
+    """Of that, what the blocks took, as the node says; None where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

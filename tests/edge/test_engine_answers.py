@@ -129,6 +129,7 @@ async def test_what_is_told_of_tokens_texts_and_hops_is_the_same_here_and_on_a_c
             [("", 0, 3), ("last", 3, 6)],
         )
         assert 0 < sum(hop.seconds for hop in hops.hops) <= hops.seconds
+        assert all(0 < (hop.compute_s or 0) < hop.seconds for hop in hops.hops)
 
 
 async def test_texts_become_tokens_and_tokens_texts(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from typing import Protocol
 
 import torch
 
 from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.routing import Hop
+from swarm.worker.compute.step import Step
 
 CHUNK_TOKENS = 512
 """A longer prompt is sent in pieces: a server refuses more than some thousand tokens in one step."""
@@ -30,8 +31,8 @@ it may hang later all the same."""
 class Runner(Protocol):
     """Runs the blocks of one hop for one sequence."""
 
-    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
-        """Starts a step with [1, tokens, hidden]; the next one only after this one's future is done."""
+    def begin(self, hidden: torch.Tensor) -> Step:
+        """Starts a step with [1, tokens, hidden]; the next one only after this one is done."""
         ...
 
     def close(self) -> None:
@@ -51,9 +52,11 @@ class Leg:
         self._fed: list[torch.Tensor] = []
         self._leniency = 1.0
         self.last_step_s = 0.0
+        self.last_compute_s: float | None = None
+        """Of that step, what its blocks took; None where the server does not say."""
         measures.opened(hop.server)
 
-    def begin(self, piece: torch.Tensor) -> Future[torch.Tensor]:
+    def begin(self, piece: torch.Tensor) -> Step:
         return self._runner.begin(piece)
 
     def keep(self, hidden: torch.Tensor) -> None:
@@ -87,10 +90,9 @@ class Leg:
     def was_only_busy(self) -> None:
         self._leniency = min(MOST_LENIENCY, self._leniency * BUSY_PATIENCE)
 
-    def note(self, tokens: int, seconds: float) -> None:
-        self.last_step_s = seconds
-        if self.hop.server is not None:
-            self._measures.stepped(self.hop.server, self.hop.offer, len(self.hop.span), tokens, seconds)
+    def note(self, tokens: int, seconds: float, compute_s: float | None) -> None:
+        self.last_step_s, self.last_compute_s = seconds, compute_s
+        self._measures.stepped(self.hop.offer, len(self.hop.span), tokens, seconds, compute_s)
 
     def note_failure(self) -> None:
         if self.hop.server is not None:
@@ -135,7 +137,7 @@ class Attempt:
         """Takes the answer that `pending` holds; the result once all is through, else None. Raises `HopFailed`."""
         piece, leg = self._pieces.popleft(), self.leg
         made = _answer(self.pending, piece) if leg.hop.server is not None else self.pending.result()
-        leg.note(piece.shape[1], time.monotonic() - self._piece_at)
+        leg.note(piece.shape[1], time.monotonic() - self._piece_at, self.pending.compute_s)
         self._made.append(made)
         if self._pieces:
             self._begin()
@@ -163,7 +165,7 @@ class Attempt:
         self.pending = self.leg.begin(self._pieces[0])
 
 
-def _answer(pending: Future[torch.Tensor], fed: torch.Tensor) -> torch.Tensor:
+def _answer(pending: Step, fed: torch.Tensor) -> torch.Tensor:
     try:
         made = pending.result(0)
     except (Exception, CancelledError) as error:  # `forget` cancels what waits for a server that is gone

@@ -1,10 +1,12 @@
-"""What this node measured of the servers that it uses: time of a hop, time of a prompt, failures, own sequences there.
+"""What this node measured of the servers that it uses, itself among them: time of a hop, of a block, of a prompt,
+failures, own sequences there.
 
 Safe from any thread: every method does one short thing under a lock.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +28,8 @@ SUSPECT_S = 5.0
 @dataclass(slots=True)
 class _Server:
     hop_s: float | None = None
+    block_s: float | None = None
+    """Of one token through one block, as it was told with each step."""
     measured_at: float = 0.0
     ping_s: float | None = None
     pinged_at: float = float("-inf")
@@ -48,14 +52,21 @@ class Measures:
             known = self._server(server)
             known.ping_s, known.pinged_at = _average(known.ping_s, round_trip_s), self._now()
 
-    def stepped(self, server: str, offer: Offer, blocks: int, tokens: int, seconds: float) -> None:
-        """A step of `tokens` through `blocks` took this long from here; the rest beyond the compute is the hop's."""
+    def stepped(self, offer: Offer, blocks: int, tokens: int, seconds: float, compute_s: float | None = None) -> None:
+        """A step of `tokens` through `blocks` took this long from here; the rest beyond the compute is the hop's.
+
+        `compute_s`: what the server says of the compute. Whatever it claims, both together are what the step took."""
         with self._lock:
-            known = self._server(server)
+            known = self._server(offer.server)
             if tokens > 1:
                 known.prompt_s = _average(known.prompt_s, seconds / (tokens * blocks))
                 return
-            hop_s = max(seconds - blocks * offer.sound_block_s, known.ping_s or 0.0)
+            if compute_s is not None and math.isfinite(compute_s):
+                block_s = min(max(compute_s, 0.0), seconds) / blocks
+                known.block_s = _average(known.block_s, block_s)
+            else:
+                block_s = offer.sound_block_s
+            hop_s = max(seconds - blocks * block_s, known.ping_s or 0.0)
             known.hop_s, known.measured_at = _average(known.hop_s, hop_s), self._now()
 
     def failed(self, server: str) -> None:
@@ -79,18 +90,17 @@ class Measures:
             self._server(server).sequences -= 1
 
     def priced(self, offer: Offer) -> Offer:
-        """The offer with what its hop costs now, and how many sequences of this node run there."""
+        """The offer with what its blocks and its hop cost now, and how many sequences of this node run there."""
         with self._lock:
             known = self._servers.get(offer.server, _Server())
-            if offer.server is None:
-                return replace(offer, hop_s=0.0, load=known.sequences)
-            return replace(offer, hop_s=self._hop_s(known) + self._penalty_s(known), load=known.sequences)
+            hop_s = 0.0 if offer.server is None else self._hop_s(known) + self._penalty_s(known)
+            return replace(offer, block_s=self._block_s(known, offer), hop_s=hop_s, load=known.sequences)
 
     def expected_s(self, offer: Offer, blocks: int, tokens: int) -> float:
         """What a step of `tokens` through `blocks` should take, without any penalty."""
         with self._lock:
             known = self._servers.get(offer.server, _Server())
-            block_s = offer.sound_block_s
+            block_s = self._block_s(known, offer)
             if tokens > 1:
                 block_s = known.prompt_s or block_s
             hop_s = 0.0 if offer.server is None else self._hop_s(known)
@@ -122,6 +132,11 @@ class Measures:
         if known.ping_s is not None:
             return known.ping_s + STEP_OVERHEAD_S
         return known.hop_s if known.hop_s is not None else DEFAULT_HOP_S
+
+    def _block_s(self, known: _Server, offer: Offer) -> float:
+        if known.block_s is not None and self._now() - known.measured_at < STALE_AFTER_S:
+            return known.block_s
+        return offer.sound_block_s
 
     def _penalty_s(self, known: _Server) -> float:
         left = 1 - (self._now() - known.failed_at) / FAILURE_LASTS_S

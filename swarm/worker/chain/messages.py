@@ -22,6 +22,8 @@ from hivemind.utils.serializer import MSGPackSerializer
 
 FRAME_LIMIT = 64 * 2**20
 """Bytes; more is refused before it is read."""
+COMPUTE_S = "compute_s"
+"""In the metadata of a reply."""
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float16, torch.bfloat16)}
 _NUMPY = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
 _NO_TENSOR = runtime_pb2.Tensor(size=[0], dtype="float32")
@@ -42,8 +44,10 @@ def request(hidden: torch.Tensor, more: bytes = b"") -> bytes:
     return _frame(P2P.MESSAGE_MARKER, step.SerializeToString() + _NOTHING_ELSE + more)
 
 
-def reply(hidden: torch.Tensor) -> bytes:
-    step = runtime_pb2.ExpertResponse(tensors=[_to_proto(hidden)])
+def reply(hidden: torch.Tensor, compute_s: float | None) -> bytes:
+    """What came of a step, and the seconds that its blocks took."""
+    told = b"" if compute_s is None else MSGPackSerializer.dumps({COMPUTE_S: compute_s})
+    step = runtime_pb2.ExpertResponse(tensors=[_to_proto(hidden)], metadata=told)
     return _frame(P2P.MESSAGE_MARKER, step.SerializeToString())
 
 
@@ -57,15 +61,19 @@ async def read_request(reader: asyncio.StreamReader) -> Any:
     return runtime_pb2.ExpertRequest.FromString(body if marker == P2P.MESSAGE_MARKER else b"")
 
 
-async def read_reply(reader: asyncio.StreamReader) -> torch.Tensor:
-    """What came of a step. Raises `P2PHandlerError` with what the server says, `ValueError` where it is malformed."""
+async def read_reply(reader: asyncio.StreamReader) -> tuple[torch.Tensor, float | None]:
+    """What came of a step, and the seconds that its blocks took, as the server claims; None where it says nothing.
+
+    Raises `P2PHandlerError` with what the server says, `ValueError` and what msgpack raises where it is malformed."""
     marker, body = await _read(reader)
     if marker != P2P.MESSAGE_MARKER:
         raise P2PHandlerError(RPCError.FromString(body).message)
-    tensors = runtime_pb2.ExpertResponse.FromString(body).tensors
-    if not tensors:
+    read = runtime_pb2.ExpertResponse.FromString(body)
+    if not read.tensors:
         raise ValueError("the reply has no tensor")
-    return tensor_of(tensors[0])
+    told = MSGPackSerializer.loads(read.metadata) if read.metadata else None
+    compute_s = told.get(COMPUTE_S) if isinstance(told, dict) else None
+    return tensor_of(read.tensors[0]), compute_s if isinstance(compute_s, float) else None
 
 
 def tensor_of(sent: Any) -> torch.Tensor:

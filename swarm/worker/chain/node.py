@@ -136,7 +136,7 @@ class ChainNode:
 
     def candidates(self) -> list[Offer]:
         """Own blocks, and those of all servers that are not gone; also of those that routes avoid."""
-        own = [Offer(None, self.served, number_format=self._number_format)] if self.served else []
+        own = [Offer(None, self.served, block_s=self.block_s, number_format=self._number_format)] if self.served else []
         return own + self._others.offers()
 
     async def avoid(self, servers: frozenset[str]) -> None:

@@ -57,7 +57,8 @@ def choose_route(offers: Sequence[Offer], span: BlockSpan) -> tuple[Hop, ...] | 
     """The way through the blocks of `span` that takes a token the shortest time; None where one is offered by nobody.
 
     Worked out from the last block backwards: best[i] is the fastest way from block i to the end. Since each hop goes
-    from here and back, what a hop takes does not depend on the others, and a node that makes it slower is left out."""
+    from here and back, what a hop takes does not depend on the others, and a node that makes it slower is left out.
+    Times are compared in nanoseconds: the same blocks in two pieces differ by the rounding of sums."""
     best: dict[int, tuple[float, tuple[Hop, ...]]] = {span.end: (0.0, ())}
     for start in reversed(range(span.start, span.end)):
         ways = [
@@ -69,7 +70,9 @@ def choose_route(offers: Sequence[Offer], span: BlockSpan) -> tuple[Hop, ...] | 
             for seconds, hops in (best[end],)
         ]
         if ways:
-            best[start] = min(ways, key=lambda way: (way[0], len(way[1]), tuple(hop.server or "" for hop in way[1])))
+            best[start] = min(
+                ways, key=lambda way: (round(way[0], 9), len(way[1]), tuple(hop.server or "" for hop in way[1]))
+            )
     found = best.get(span.start)
     return found[1] if found else None
 

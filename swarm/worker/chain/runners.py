@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import Future
 
 import torch
 from hivemind.p2p import PeerID
@@ -18,6 +17,7 @@ from swarm.worker.chain.loop import ChainLoop
 from swarm.worker.chain.node import ChainNode
 from swarm.worker.chain.routing import Hop
 from swarm.worker.compute.parts import SpanPart
+from swarm.worker.compute.step import Step
 from swarm.worker.compute.thread import Compute
 from swarm.worker.families.blocks import Blocks
 
@@ -32,7 +32,7 @@ class OwnBlocks:
         self._compute, self._part = compute, SpanPart(blocks, span)
         self._cache = blocks.new_cache(span, max_tokens)
 
-    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
+    def begin(self, hidden: torch.Tensor) -> Step:
         return self._compute.begin(self._part, self._cache, hidden)
 
     def close(self) -> None:
@@ -49,16 +49,16 @@ class RemoteBlocks:
         self._is_open = False
         self._stream: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._pending: Future[torch.Tensor] | None = None
+        self._pending: Step | None = None
 
-    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
-        future: Future[torch.Tensor] = Future()
+    def begin(self, hidden: torch.Tensor) -> Step:
+        step = Step()
         if self._is_open:
-            self._on_loop(self._send, messages.request(hidden), future)
+            self._on_loop(self._send, messages.request(hidden), step)
         else:
             self._is_open = True
-            self._on_loop(self._open, messages.first_request(self._uids, self._max_tokens, hidden), future)
-        return future
+            self._on_loop(self._open, messages.first_request(self._uids, self._max_tokens, hidden), step)
+        return step
 
     def close(self) -> None:
         """Ends the stream, at which the server frees its cache; does not wait for it."""
@@ -67,18 +67,18 @@ class RemoteBlocks:
     def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
         self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _open(self, frame: bytes, future: Future[torch.Tensor]) -> None:
-        if future.set_running_or_notify_cancel():
-            self._pending = future
+    def _open(self, frame: bytes, step: Step) -> None:
+        if step.set_running_or_notify_cancel():
+            self._pending = step
             self._stream = self._loop.create_task(self._run(frame), name="chain: a hop")
 
-    def _send(self, frame: bytes, future: Future[torch.Tensor]) -> None:
-        if not future.set_running_or_notify_cancel():
+    def _send(self, frame: bytes, step: Step) -> None:
+        if not step.set_running_or_notify_cancel():
             return
         if self._writer is None or self._writer.is_closing():
-            future.set_exception(ConnectionError("the stream has ended"))
+            step.set_exception(ConnectionError("the stream has ended"))
             return
-        self._pending = future
+        self._pending = step
         self._writer.write(frame)
 
     def _end(self) -> None:
@@ -93,7 +93,7 @@ class RemoteBlocks:
                 self._writer = writer
                 writer.write(frame)
                 while True:
-                    self._answer(await messages.read_reply(self._reader))
+                    self._answer(*await messages.read_reply(self._reader))
         except (Exception, asyncio.CancelledError) as raised:
             error = raised
         finally:
@@ -105,8 +105,9 @@ class RemoteBlocks:
         _, self._reader, writer = await asyncio.wait_for(call, CONNECT_S)
         return writer
 
-    def _answer(self, made: torch.Tensor) -> None:
+    def _answer(self, made: torch.Tensor, compute_s: float | None) -> None:
         answered, self._pending = self._pending, None
         if answered is None:
             raise ValueError("a reply came that nobody asked for")
+        answered.compute_s = compute_s
         answered.set_result(made)

@@ -104,10 +104,11 @@ class BlockHandler(TransformerConnectionHandler):
             contextlib.closing(part.blocks.new_cache(part.span, max_tokens, reserve, rows)) as cache,
         ):
             while request.tensors:
-                hidden = _hidden_of(request, rows, part.blocks.config.hidden_size)
+                hidden, compute_s = _hidden_of(request, rows, part.blocks.config.hidden_size), None
                 if hidden.shape[1]:
-                    hidden = await asyncio.wrap_future(self._compute.begin(part, cache, hidden))
-                writer.write(messages.reply(hidden))
+                    step = self._compute.begin(part, cache, hidden)
+                    hidden, compute_s = await asyncio.wrap_future(step), step.compute_s
+                writer.write(messages.reply(hidden, compute_s))
                 await writer.drain()
                 async with asyncio.timeout(STEP_S):
                     request = await messages.read_request(reader)

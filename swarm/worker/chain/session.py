@@ -59,7 +59,13 @@ class ChainSession:
     def hops(self) -> tuple[HopProbe, ...]:
         """The route as it is now, and what each hop took in the last step."""
         return tuple(
-            HopProbe(leg.name if leg.hop.server else "", leg.hop.span.start, leg.hop.span.end, leg.last_step_s)
+            HopProbe(
+                leg.name if leg.hop.server else "",
+                leg.hop.span.start,
+                leg.hop.span.end,
+                leg.last_step_s,
+                leg.last_compute_s,
+            )
             for leg in self._legs
         )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -18,6 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from swarm.worker.compute.company import Companies
+from swarm.worker.compute.step import Step
 
 MOST_ROWS = 32
 """Tokens of one batch."""
@@ -62,7 +62,7 @@ class Job:
     work: Work
     sequence: Any
     input: torch.Tensor
-    future: Future[torch.Tensor] = field(default_factory=Future)
+    future: Step = field(default_factory=Step)
     made: list[torch.Tensor] = field(default_factory=list)
     done_tokens: int = 0
     came_at: float = 0.0

@@ -6,12 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from typing import Any
 
 import torch
 
 from swarm.worker.compute.line import SMALLEST_PIECE, Job, WaitingLine, Work
+from swarm.worker.compute.step import Step
 from swarm.worker.compute.turn import Turn
 
 
@@ -32,7 +33,7 @@ class Compute:
         """What still waits is cancelled, and so is what is begun from now on."""
         self._put(None)
 
-    def begin(self, work: Work, sequence: Any, tokens: torch.Tensor) -> Future[torch.Tensor]:
+    def begin(self, work: Work, sequence: Any, tokens: torch.Tensor) -> Step:
         """From any thread. A sequence's next job is begun after the one before it is done."""
         job = Job(work, sequence, tokens)
         self._put(job)
@@ -71,9 +72,8 @@ class Compute:
             self._run_piece(jobs[0])
         elif jobs:
             with self.turn:
-                began = time.perf_counter()
-                _run_rows(jobs)
-            self._line.note_batch(jobs, time.perf_counter() - began)
+                seconds = _run_rows(jobs)
+            self._line.note_batch(jobs, seconds)
 
     def _take_news(self, wait_s: float | None) -> bool:
         """Puts all that came into the line, for which it waits so long, or for ever; False when the end has come."""
@@ -93,9 +93,11 @@ class Compute:
         except BaseException as error:
             job.future.set_exception(error)
             return
+        seconds = time.perf_counter() - began
         job.done_tokens += tokens
+        job.future.compute_s = (job.future.compute_s or 0.0) + seconds
         if tokens >= SMALLEST_PIECE:
-            self._line.note_piece(job.work, tokens, time.perf_counter() - began)
+            self._line.note_piece(job.work, tokens, seconds)
         if job.done_tokens < job.tokens:
             self._line.add(job)
         else:
@@ -109,15 +111,20 @@ def _drop(job: Job) -> None:
         job.future.set_exception(CancelledError())
 
 
-def _run_rows(jobs: Sequence[Job]) -> None:
+def _run_rows(jobs: Sequence[Job]) -> float:
+    """Seconds that the model took."""
+    began = time.perf_counter()
     try:
         made = jobs[0].work.run_rows([job.sequence for job in jobs], [job.input for job in jobs])
     except BaseException as error:
         for job in jobs:
             job.future.set_exception(error)
-        return
+        return time.perf_counter() - began
+    seconds = time.perf_counter() - began
     for job, result in zip(jobs, made, strict=True):
+        job.future.compute_s = seconds
         if isinstance(result, Exception):
             job.future.set_exception(result)
         else:
             job.future.set_result(result)
+    return seconds

@@ -1,7 +1,6 @@
 """Pieces on their way through hops: what is kept of them, what counts as an answer, and when one is late."""
 
 import math
-from concurrent.futures import Future
 
 import pytest
 import torch
@@ -20,6 +19,7 @@ from swarm.worker.chain.attempts import (
 )
 from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.routing import Hop, Offer
+from swarm.worker.compute.step import Step
 
 SPAN = BlockSpan(0, 4)
 
@@ -30,11 +30,11 @@ class Scripted:
     def __init__(self, number: float = 1.0) -> None:
         self.number, self.closed = number, 0
         self.fed: list[torch.Tensor] = []
-        self.futures: list[Future[torch.Tensor]] = []
+        self.futures: list[Step] = []
 
-    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
+    def begin(self, hidden: torch.Tensor) -> Step:
         self.fed.append(hidden)
-        self.futures.append(Future())
+        self.futures.append(Step())
         return self.futures[-1]
 
     def answer(self) -> None:

@@ -4,7 +4,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 
 import pytest
 import torch
@@ -17,6 +16,7 @@ from swarm.worker.chain.attempts import HopFailed
 from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.routing import Hop, Offer
 from swarm.worker.chain.session import ChainSession
+from swarm.worker.compute.step import Step
 from swarm.worker.failures import BlocksMissing, Cancelled
 
 LAYERS = 6
@@ -70,9 +70,9 @@ class Runner:
     def server(self) -> str:
         return self.hop.server or ""
 
-    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
+    def begin(self, hidden: torch.Tensor) -> Step:
         self.world.before_step(self, hidden)
-        future: Future[torch.Tensor] = Future()
+        future = Step()
         if self.server in self.world.dead:
             future.set_exception(ConnectionError("dead"))
         elif delay_s := self.world.delays_s.get(self.server):

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from concurrent.futures import Future
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from swarm.domain.nodes import BlockSpan
 from swarm.worker.chain import checking
 from swarm.worker.chain.checking import Finding, PeerChecker, Surroundings, choose_check, difference_of, find_wrong
 from swarm.worker.chain.routing import Hop, Offer
+from swarm.worker.compute.step import Step
 
 HIDDEN = 16
 spans = st.tuples(st.integers(0, 19), st.integers(1, 20)).filter(lambda pair: pair[0] < pair[1])
@@ -92,8 +92,8 @@ class Runner:
     def __init__(self, world: World, hop: Hop) -> None:
         self.world, self.hop = world, hop
 
-    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
-        done: Future[torch.Tensor] = Future()
+    def begin(self, hidden: torch.Tensor) -> Step:
+        done = Step()
         self.world.steps += 1
         if self.hop.server in self.world.down:
             done.set_exception(ConnectionError("down"))

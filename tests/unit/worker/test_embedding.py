@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import struct
 import threading
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.routing import Hop, Offer
 from swarm.worker.chain.session import ChainSession
 from swarm.worker.compute.parts import SpanPart
+from swarm.worker.compute.step import Step
 from swarm.worker.compute.thread import Compute
 from swarm.worker.decoder import embedding
 from swarm.worker.decoder.probing import probe
@@ -96,7 +96,7 @@ class Half:
         self.compute, self.part = compute, SpanPart(model.blocks, hop.span)
         self.cache = model.blocks.new_cache(hop.span, 64)
 
-    def begin(self, hidden: torch.Tensor) -> Future[torch.Tensor]:
+    def begin(self, hidden: torch.Tensor) -> Step:
         return self.compute.begin(self.part, self.cache, hidden)
 
     def close(self) -> None:
@@ -129,4 +129,4 @@ def test_a_chain_gives_the_states_logits_and_times_of_its_hops(model: LoadedMode
         probed = probe("1", model.tokenizer, chain)
     assert probed.route == "chain"
     assert [(hop.node, hop.start, hop.end) for hop in probed.hops] == [("", 0, 3), ("bob", 3, 6)]
-    assert all(0 < hop.seconds < probed.seconds for hop in probed.hops)
+    assert all(0 < (hop.compute_s or 0) < hop.seconds < probed.seconds for hop in probed.hops)

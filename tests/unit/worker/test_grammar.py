@@ -79,6 +79,11 @@ def test_json_mode_makes_an_object() -> None:
     assert isinstance(json.loads(DEMO.decode(ramble(FORMS.open(command, ()), 1, 80))), dict)
 
 
+def test_a_number_of_more_than_64_bits_is_one_like_others() -> None:
+    schema = {"type": "array", "items": {"enum": [10**24, "x"]}, "minItems": 1, "maxItems": 2}
+    assert {*json.loads(DEMO.decode(ramble(FORMS.open(asked(schema), ()), 1, 80)))} <= {10**24, "x"}
+
+
 def test_an_answer_that_cannot_end_within_its_tokens_says_that_it_is_not_complete() -> None:
     form = FORMS.open(asked(PERSON), ())
     assert len(ramble(form, 0, 9)) == 9
@@ -93,6 +98,7 @@ def test_an_answer_that_cannot_end_within_its_tokens_says_that_it_is_not_complet
         ({"not": {"type": "string"}}, "not"),
         ({"$ref": "https://example.com/schema"}, "example.com"),
         ({"type": "integer", "minimum": 8, "maximum": 7}, "minimum"),
+        ({"type": "string", "minLength": 10**30}, "minLength"),
         ([1], "object"),
     ],
 )

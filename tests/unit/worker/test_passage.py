@@ -1,7 +1,6 @@
 """A step goes from leg to leg without its session's thread, which gets it back when a leg is in trouble."""
 
 import threading
-from concurrent.futures import Future
 
 import pytest
 import torch
@@ -12,9 +11,8 @@ from swarm.worker.chain.attempts import Leg
 from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.passage import Passage
 from swarm.worker.chain.routing import Hop, Offer
+from swarm.worker.compute.step import Step
 from swarm.worker.failures import Cancelled
-
-Step = Future[torch.Tensor]
 
 
 class Manual:
@@ -24,7 +22,7 @@ class Manual:
         self.steps: list[tuple[torch.Tensor, Step]] = []
 
     def begin(self, hidden: torch.Tensor) -> Step:
-        self.steps.append((hidden, Future()))
+        self.steps.append((hidden, Step()))
         return self.steps[-1][1]
 
     def close(self) -> None: ...

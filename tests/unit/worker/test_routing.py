@@ -20,6 +20,12 @@ def test_fewer_hops_are_faster() -> None:
     assert choose_route(offers, ALL) == (Hop(offers[2], ALL),)
 
 
+@given(st.floats(1e-5, 1.0), st.integers(2, 60))
+def test_blocks_of_one_node_are_one_hop_however_their_times_add_up(block_s: float, blocks: int) -> None:
+    here = Offer(None, BlockSpan(0, blocks), block_s=block_s)
+    assert choose_route([here], here.span) == (Hop(here, here.span),)
+
+
 def test_own_blocks_save_the_network() -> None:
     offers = [Offer(None, BlockSpan(3, 6)), Offer("a", BlockSpan(0, 4)), Offer("b", BlockSpan(4, 6))]
     assert choose_route(offers, ALL) == (Hop(offers[1], BlockSpan(0, 3)), Hop(offers[0], BlockSpan(3, 6)))

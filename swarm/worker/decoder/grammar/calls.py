@@ -11,7 +11,7 @@ from typing import Any
 from llguidance import LLMatcher
 
 from swarm.domain.tools import ToolSpec
-from swarm.worker.decoder.grammar.schemas import LENIENT, STRICT, checked_schema, refuse_bad_grammar
+from swarm.worker.decoder.grammar.schemas import LENIENT, STRICT, checked_schema, json_grammar, refuse_bad_grammar
 from swarm.worker.decoder.tools.formats import ToolFormat
 
 MOST_CALLS = 16
@@ -100,9 +100,9 @@ def _parameters(tool: ToolSpec) -> str:
     """Those of a function that is not strict are enforced as far as can be."""
     schema = {**ANYTHING, **checked_schema(tool.parameters or "{}", "tools")}
     if tool.strict:
-        refuse_bad_grammar(LLMatcher.grammar_from_json_schema(schema, overrides=STRICT), "tools")
+        refuse_bad_grammar(json_grammar(schema, STRICT), "tools")
         return _with_options(schema, STRICT)
-    is_bad, _ = LLMatcher.validate_grammar_with_warnings(LLMatcher.grammar_from_json_schema(schema, overrides=LENIENT))
+    is_bad, _ = LLMatcher.validate_grammar_with_warnings(json_grammar(schema, LENIENT))
     return _with_options(ANYTHING if is_bad else schema, LENIENT)
 
 

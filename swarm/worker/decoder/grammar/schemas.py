@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llguidance import LLMatcher
@@ -27,11 +28,16 @@ LENIENT: JsonCompileOptions = {**STRICT, "lenient": True, "coerce_one_of": True}
 def format_grammar(format: ResponseFormat) -> str:
     """Raises `PromptFailure`, which names what of the schema cannot be enforced."""
     if format.kind == "json_object":
-        return LLMatcher.grammar_from_json_schema({"type": "object"}, overrides=STRICT)
+        return json_grammar({"type": "object"}, STRICT)
     schema = checked_schema(format.schema, "response_format")
-    grammar = LLMatcher.grammar_from_json_schema(schema, overrides=STRICT)
+    grammar = json_grammar(schema, STRICT)
     refuse_bad_grammar(grammar, "response_format")
     return grammar
+
+
+def json_grammar(schema: Mapping[str, Any], options: JsonCompileOptions) -> str:
+    # As text, since the library takes no integer of more than 64 bits from an object.
+    return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=options)
 
 
 def checked_schema(text: str, param: str) -> dict[str, Any]:

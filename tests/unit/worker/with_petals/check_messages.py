@@ -29,14 +29,15 @@ def frame_of(message: bytes) -> bytes:
 @pytest.mark.parametrize("dtype", DTYPES)
 async def test_what_is_written_is_read_again_to_the_bit(dtype: torch.dtype) -> None:
     hidden = torch.randn(1, 3, 5).to(dtype)
-    reader = reader_of(messages.first_request("a.0 a.1", 9, hidden), messages.request(hidden), messages.reply(hidden))
+    reader = reader_of(
+        messages.first_request("a.0 a.1", 9, hidden), messages.request(hidden), messages.reply(hidden, 0.25)
+    )
     first, next_one = await messages.read_request(reader), await messages.read_request(reader)
     assert (first.uid, MSGPackSerializer.loads(first.metadata)) == ("a.0 a.1", {"max_length": 9})
     assert (next_one.uid, next_one.metadata) == ("", b"")
-    for tensor in (
-        *(messages.tensor_of(one.tensors[0]) for one in (first, next_one)),
-        await messages.read_reply(reader),
-    ):
+    replied, compute_s = await messages.read_reply(reader)
+    assert compute_s == 0.25
+    for tensor in (*(messages.tensor_of(one.tensors[0]) for one in (first, next_one)), replied):
         assert tensor.dtype == dtype
         assert torch.equal(tensor, hidden)
     assert all(map(messages.is_empty, first.tensors[1:]))
