@@ -25,6 +25,7 @@ from swarm.domain.errors import Unavailable
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Endpoint, ModelInfo, PeerInfo
 from swarm.domain.weights import PIECE_BYTES, FileRange
+from swarm.host.clock import SystemClock
 from swarm.host.files import write_atomically
 from swarm.peering.weights import WeightsClient
 from swarm.weights.fetching import Surroundings
@@ -34,7 +35,7 @@ from swarm.weights.settings import WeightsSettings
 from swarm.weights.shelf import Shelf
 from swarm.weights.sources import Excluded
 from swarm.weights.store import WeightsStore
-from tests.fakes.api_node import READY, FakeNode, WallClock, peer
+from tests.fakes.api_node import READY, FakeNode, peer
 
 MODEL = ModelInfo("org/made-up", "digest1", 4, 128)
 WEIGHTS = "model.safetensors"
@@ -67,7 +68,7 @@ def main() -> None:
 
 async def serve(folder: Path, address: str, name: str, lies: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-weights-") as own:
-        memory, limit = HashMemory(Path(own), write_atomically), RateLimit(0, WallClock())
+        memory, limit = HashMemory(Path(own), write_atomically), RateLimit(0, SystemClock())
         shelf = Liar(memory, limit, wrong_copy(folder, Path(own))) if lies else Shelf(memory, limit)
         shelf.put(MODEL, folder)
         threading.Thread(target=send_plainly, args=(folder / WEIGHTS, address), daemon=True).start()
@@ -116,8 +117,8 @@ async def fetch(target: Path, is_lied_to: bool, sources: list[str]) -> dict[str,
     excluded = Excluded()
     async with AsyncExitStack() as stack:
         link = await stack.enter_async_context(WeightsClient())
-        limit = RateLimit(0, WallClock())
-        around = Surroundings(link, lambda: peers, WallClock(), limit, excluded, 60.0, NodeId("newcomer"))
+        limit = RateLimit(0, SystemClock())
+        around = Surroundings(link, lambda: peers, SystemClock(), limit, excluded, 60.0, NodeId("newcomer"))
         memory = HashMemory(target / "hashes", write_atomically)
         store = WeightsStore(WeightsSettings(), target, around, Shelf(memory, limit), memory, write_atomically)
         started = time.monotonic()

@@ -26,8 +26,9 @@ from swarm.api.openapi import description
 from swarm.api.page_routes import load_page
 from swarm.api.server import ApiServer, build_application
 from swarm.api.settings import ApiSettings
+from swarm.host.clock import SystemClock
 from swarm.ports.weights import WeightsShelf
-from tests.fakes.api_node import FakeNode, WallClock
+from tests.fakes.api_node import FakeNode
 
 LITTLE = settings(
     max_examples=6,
@@ -47,7 +48,7 @@ def test_every_route_is_described_and_every_description_is_a_route(shares_weight
     services = FakeNode().services()
     if shares_weights:
         services = replace(services, weights=cast(WeightsShelf, object()))
-    application = build_application(services, ApiSettings(), (), load_page(), InFlight(), EventFeed(WallClock()))
+    application = build_application(services, ApiSettings(), (), load_page(), InFlight(), EventFeed(SystemClock()))
     served = {
         (route.method.lower(), route.resource.canonical)
         for route in application.router.routes()

@@ -18,7 +18,8 @@ from swarm.api.settings import ApiSettings
 from swarm.app.broadcast import Broadcast
 from swarm.domain.errors import ConfigError, Unavailable
 from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft, PeerSuspected
-from tests.fakes.api_node import NODE, FakeNode, WallClock, peer
+from swarm.host.clock import SystemClock
+from tests.fakes.api_node import NODE, FakeNode, peer
 
 PC = peer("pc", "b" * 32)
 
@@ -84,7 +85,7 @@ async def test_the_last_events_are_part_of_the_table_of_peers() -> None:
     assert len(events) == 32
     assert [event["name"] for event in events[-3:]] == ["pc38", "pc39", "pc"]
     assert events[-1].keys() == {"kind", "node", "name", "at", "reason"}
-    assert events[-1]["at"] == pytest.approx(WallClock().wall(), abs=30)
+    assert events[-1]["at"] == pytest.approx(SystemClock().wall(), abs=30)
 
 
 async def test_a_silent_stream_is_kept_alive() -> None:
@@ -124,7 +125,7 @@ async def is_let_in(site: Site) -> bool:
 
 
 async def test_a_slow_listener_is_cut_and_the_others_hear_on() -> None:
-    feed, cut = EventFeed(WallClock()), list[str]()
+    feed, cut = EventFeed(SystemClock()), list[str]()
     with feed.listen(lambda: cut.append("slow")) as slow, feed.listen(lambda: cut.append("fast")) as fast:
         for _ in range(QUEUE_LIMIT + 5):
             feed.hear(PeerJoined(PC))
@@ -167,7 +168,7 @@ async def test_nobody_listens_after_the_server_is_closed() -> None:
 
 
 async def test_the_limit_of_listeners_is_an_error_of_its_own() -> None:
-    feed = EventFeed(WallClock())
+    feed = EventFeed(SystemClock())
     feed._listeners = {asyncio.Queue(): print for _ in range(MOST_LISTENERS)}
     with pytest.raises(Unavailable), feed.listen(print):
         pass

@@ -15,12 +15,12 @@ from swarm.domain.errors import PeerError
 from swarm.domain.generation import ChatMessage, GenerationRequest, TextDelta
 from swarm.domain.ids import BootId, NodeId, RequestId
 from swarm.domain.nodes import Endpoint, NodeStatus, PeerInfo
+from swarm.host.clock import SystemClock
 from swarm.membership.settings import MembershipSettings
 from swarm.membership.shell import Membership
 from swarm.peering.client import FederationClient
 from swarm.wire.codec import MSGPACK_TYPE, pack, unpack
 from swarm.wire.federation_messages import Hello, PeersReply
-from tests.fakes.api_node import WallClock
 from tests.fakes.made_up_lan import node_status
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -56,7 +56,7 @@ async def one_piece(request: web.Request) -> web.StreamResponse:
 
 @pytest.fixture
 async def client() -> AsyncIterator[FederationClient]:
-    async with FederationClient(WallClock()) as client:
+    async with FederationClient(SystemClock()) as client:
         yield client
 
 
@@ -126,7 +126,7 @@ class LiveNode:
     def __init__(self, name: str, client: FederationClient) -> None:
         self.status = node_status(name)
         self.endpoint: Endpoint | None = None
-        self.membership = Membership(lambda: self.status, client, WallClock(), MembershipSettings(), self._listening)
+        self.membership = Membership(lambda: self.status, client, SystemClock(), MembershipSettings(), self._listening)
 
     def _listening(self) -> tuple[Endpoint, ...]:
         return (self.endpoint,) if self.endpoint else ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -15,22 +14,12 @@ from swarm.discovery.static_peers import static_endpoints
 from swarm.domain.events import MembershipEvent, PeerJoined, PeerLeft
 from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import Advert, Endpoint, NodeStatus
+from swarm.host.clock import SystemClock
 from swarm.membership.settings import MembershipSettings
 from swarm.membership.shell import Membership
 from swarm.peering.client import FederationClient
 from swarm.wire.codec import MSGPACK_TYPE, pack
 from tests.fakes.made_up_lan import node_status
-
-
-class WallClock:
-    def now(self) -> float:
-        return time.monotonic()
-
-    def wall(self) -> float:
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class Watch:
@@ -49,7 +38,7 @@ class Watch:
 
 @pytest.fixture
 async def watch() -> AsyncIterator[Watch]:
-    this, clock = node_status("self"), WallClock()
+    this, clock = node_status("self"), SystemClock()
     async with FederationClient(clock) as client:
         membership = Membership(lambda: this, client, clock, MembershipSettings())
         running = asyncio.create_task(membership.run())

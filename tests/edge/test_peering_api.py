@@ -16,9 +16,10 @@ from swarm.domain.errors import BackendError, PeerError, RequestError, Unavailab
 from swarm.domain.generation import ChatMessage, GenerationRequest, Provenance, Resume, Sampling, TextDelta
 from swarm.domain.ids import RequestId
 from swarm.domain.nodes import PeerInfo
+from swarm.host.clock import SystemClock
 from swarm.peering.client import FederationClient
 from swarm.wire.proof import make_proof
-from tests.fakes.api_node import NODE, READY, VOTE, FakeNode, ScriptedAnswers, WallClock, peer
+from tests.fakes.api_node import NODE, READY, VOTE, FakeNode, ScriptedAnswers, peer
 
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=7, stop=("END",), seed=3)
 CHAT = GenerationRequest(RequestId("r1"), (ChatMessage("user", "hi"),), SAMPLING, alone=True)
@@ -41,7 +42,7 @@ class Pair:
 async def pair(node: FakeNode, keys: tuple[str, ...] = (), asked_with: tuple[str, ...] = ()) -> AsyncIterator[Pair]:
     async with (
         ApiServer(node.services(), ApiSettings(port=0, keep_alive_s=0.05, keys=keys), "127.0.0.1") as server,
-        FederationClient(WallClock(), asked_with) as client,
+        FederationClient(SystemClock(), asked_with) as client,
     ):
         yield Pair(node, client, peer("attic", NODE, endpoint=server.endpoint))
 

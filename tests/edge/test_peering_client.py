@@ -16,6 +16,7 @@ from swarm.domain.federation import PeerVote
 from swarm.domain.generation import ChatMessage, GenerationRequest, Sampling
 from swarm.domain.ids import BootId, NodeId, RequestId
 from swarm.domain.nodes import Endpoint, PeerInfo
+from swarm.host.clock import SystemClock
 from swarm.peering.client import HEALTH_LIMIT_BYTES, FederationClient
 from swarm.ports.peer_link import PeerRefused
 from swarm.wire.codec import MSGPACK_TYPE, pack, to_plain, unpack
@@ -29,20 +30,9 @@ REQUEST = GenerationRequest(RequestId("r1"), (ChatMessage("user", "hi"),), Sampl
 VOTE = PeerVote(NodeId("mallory"), "four", "stop", 3, 0.5, "tiny", "d1", 0.0)
 
 
-class WallClock:
-    def now(self) -> float:
-        return time.monotonic()
-
-    def wall(self) -> float:
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
 @pytest.fixture
 async def client() -> AsyncIterator[FederationClient]:
-    async with FederationClient(WallClock()) as client:
+    async with FederationClient(SystemClock()) as client:
         yield client
 
 

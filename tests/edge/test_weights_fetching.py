@@ -23,6 +23,7 @@ from swarm.domain.errors import BackendError, PeerError
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import ModelInfo, PeerInfo, Progress
 from swarm.domain.weights import PIECE_BYTES, FileRange, WeightsOffer
+from swarm.host.clock import SystemClock
 from swarm.host.files import write_atomically
 from swarm.peering.weights import WeightsClient
 from swarm.ports.clock import Clock
@@ -33,7 +34,7 @@ from swarm.weights.settings import WeightsSettings
 from swarm.weights.shelf import Shelf
 from swarm.weights.sources import Excluded
 from swarm.weights.store import FoundModel, WeightsStore
-from tests.fakes.api_node import READY, FakeNode, WallClock, peer
+from tests.fakes.api_node import READY, FakeNode, peer
 
 MODEL = ModelInfo("org/made-up", "digest1", 4, 128)
 PIECES = 6
@@ -97,7 +98,7 @@ class Site:
 
     async def source(self, trouble: Before | None = None, rate: float = 0.0) -> OneSource:
         name = f"source{len(self.sources)}"
-        shelf = TroubledShelf(HashMemory(self.root / name, write_atomically), RateLimit(rate, WallClock()), trouble)
+        shelf = TroubledShelf(HashMemory(self.root / name, write_atomically), RateLimit(rate, SystemClock()), trouble)
         shelf.put(MODEL, self.folder)
         running = asyncio.create_task(shelf.run())
         self.stack.callback(running.cancel)
@@ -119,14 +120,14 @@ class Site:
         around = Surroundings(
             link,
             self.peers,
-            clock or WallClock(),
-            RateLimit(0, WallClock()),
+            clock or SystemClock(),
+            RateLimit(0, SystemClock()),
             Excluded(self.blamed.append),
             chosen.patience_s,
             NodeId(name),
         )
         memory = HashMemory(self.root / "hashes", write_atomically)
-        self.shelf_of_newcomer = Shelf(memory, RateLimit(0, WallClock()))
+        self.shelf_of_newcomer = Shelf(memory, RateLimit(0, SystemClock()))
         return WeightsStore(chosen, self.root / name / "hub", around, self.shelf_of_newcomer, memory, write_atomically)
 
     async def fetch(self, store: WeightsStore) -> FoundModel:
@@ -329,7 +330,7 @@ async def test_a_disk_that_is_full_or_a_limit_that_is_reached_is_told_before_any
 
 async def test_the_rate_is_limited_where_that_is_set(site: Site) -> None:
     await site.source(rate=20 * PIECE_BYTES)
-    clock = WallClock()
+    clock = SystemClock()
     started = clock.now()
     await site.fetch(await site.newcomer())
     assert clock.now() - started > (PIECES - 2) / 20

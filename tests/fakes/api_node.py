@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +14,7 @@ from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import BlockSpan, Endpoint, Load, ModelInfo, NodeStatus, PeerInfo
 from swarm.domain.tokens import Embeddings, HopProbe, ModelProbe, TokenizedText
 from swarm.domain.tools import TemplateOptions, ToolSpec
+from swarm.host.clock import SystemClock
 
 MODEL = ModelInfo(id="demo/tiny", digest="d1" * 20, layers=8, context_tokens=2048, created=1_700_000_000)
 NODE = NodeId("aaaaaaaabbbbbbbbccccccccdddddddd")
@@ -42,19 +42,6 @@ def peer(name: str, node: str, **changes: object) -> PeerInfo:
     status = replace(READY, node=NodeId(node), name=name)
     info = PeerInfo(NodeId(node), BootId("boot-2"), Endpoint("192.168.1.7", 17615), "alive", status, 0.2, 0.004)
     return replace(info, **changes)  # type: ignore[arg-type]
-
-
-class WallClock:
-    """Real time: what is tested with it runs on a real socket."""
-
-    def now(self) -> float:
-        return time.monotonic()
-
-    def wall(self) -> float:
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 @dataclass
@@ -155,6 +142,6 @@ class FakeNode:
             status=lambda: self.status,
             peers=lambda: self.peers,
             hear_goodbye=self.goodbyes.append,
-            clock=WallClock(),
+            clock=SystemClock(),
             new_id=lambda: f"id{next(ids)}",
         )

@@ -9,11 +9,12 @@ import pytest
 from swarm.api.events import MOST_RECENT, EventFeed
 from swarm.domain.errors import Unavailable
 from swarm.domain.events import PeerChanged, PeerJoined
-from tests.fakes.api_node import WallClock, peer
+from swarm.host.clock import SystemClock
+from tests.fakes.api_node import peer
 
 
 def test_a_node_that_renames_itself_all_the_time_pushes_nobody_out() -> None:
-    feed, restless = EventFeed(WallClock()), peer("pc", "b" * 32)
+    feed, restless = EventFeed(SystemClock()), peer("pc", "b" * 32)
     assert restless.status is not None
     feed.hear(PeerJoined(peer("attic", "a" * 32)))
     for number in range(2 * MOST_RECENT):
@@ -22,7 +23,7 @@ def test_a_node_that_renames_itself_all_the_time_pushes_nobody_out() -> None:
 
 
 def test_nobody_begins_to_listen_while_the_server_stops() -> None:
-    feed = EventFeed(WallClock())
+    feed = EventFeed(SystemClock())
     feed.close()
     with pytest.raises(Unavailable, match="stopping"), feed.listen(print):
         pass
