@@ -15,19 +15,8 @@ import psutil
 from swarm.domain.generation import Sampling
 from swarm.domain.tokens import HopProbe
 from swarm.engine.worker_process import WorkerProcess, start_worker
-from swarm.wire.worker_messages import (
-    ChainChanged,
-    Event,
-    Generate,
-    Generated,
-    GenerationFailed,
-    Introduce,
-    Loaded,
-    LoadFailed,
-    LoadModel,
-    Probe,
-    Probed,
-)
+from swarm.wire.worker_commands import Generate, Introduce, LoadModel, Probe
+from swarm.wire.worker_events import ChainChanged, Event, Generated, GenerationFailed, Loaded, LoadFailed, Probed
 
 READY_S = 300.0
 T = TypeVar("T", bound=Event)

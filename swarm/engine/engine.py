@@ -20,25 +20,20 @@ from swarm.engine.settings import EngineSettings
 from swarm.engine.state import EngineState
 from swarm.engine.worker_process import WorkerProcess, start_worker
 from swarm.ports.clock import Clock
-from swarm.wire.worker_messages import (
+from swarm.wire.worker_commands import (
     Aside,
-    AsideReply,
     Avoid,
     CheckPeer,
     Forget,
-    Generated,
     Introduce,
-    LoadFailed,
     LoadModel,
     MoveChain,
-    NeedWeights,
-    PeerChecked,
     Ping,
     Score,
-    Scored,
     Suspect,
     WeightsReady,
 )
+from swarm.wire.worker_events import AsideReply, Generated, LoadFailed, NeedWeights, PeerChecked, Scored
 
 logger = logging.getLogger(__name__)
 

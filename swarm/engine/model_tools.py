@@ -9,7 +9,8 @@ from swarm.domain.generation import Prompt
 from swarm.domain.tokens import Embeddings, ModelProbe, TokenizedText
 from swarm.domain.tools import TemplateOptions, ToolSpec
 from swarm.engine.engine import Engine
-from swarm.wire.worker_messages import Detokenize, Detokenized, Embed, Embedded, Probe, Probed, Tokenize, Tokenized
+from swarm.wire.worker_commands import Detokenize, Embed, Probe, Tokenize
+from swarm.wire.worker_events import Detokenized, Embedded, Probed, Tokenized
 
 
 class WorkerTools:

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Callable
 
 from swarm.domain.errors import BackendError, RequestError, Unavailable
 from swarm.domain.generation import GenerationRequest
-from swarm.wire.worker_messages import Aside, AsideReply, Cancel, Command, Generate, Generated, GenerationFailed
+from swarm.wire.worker_commands import Aside, Cancel, Command, Generate
+from swarm.wire.worker_events import AsideReply, Generated, GenerationFailed
 
 Send = Callable[[Command], None]
 Reply = Generated | AsideReply | GenerationFailed

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from swarm.domain.coverage import what_is_unserved
 from swarm.domain.ids import NodeState
 from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo, Progress
-from swarm.wire.worker_messages import ChainChanged, ChainOpened, Event, Hardware, Loaded, LoadFailed, Loading
+from swarm.wire.worker_events import ChainChanged, ChainOpened, Event, Hardware, Loaded, LoadFailed, Loading
 
 
 @dataclass(frozen=True, slots=True)

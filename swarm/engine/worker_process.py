@@ -15,17 +15,9 @@ from pathlib import Path
 
 from swarm.domain.errors import BackendError
 from swarm.wire.codec import MalformedMessage
-from swarm.wire.worker_messages import (
-    FOLDER_PREFIX,
-    FRAME_LIMIT,
-    HEADER,
-    Command,
-    Event,
-    Logged,
-    Stop,
-    from_body,
-    to_frame,
-)
+from swarm.wire.worker_commands import Command, Stop
+from swarm.wire.worker_events import Event, Logged
+from swarm.wire.worker_messages import FOLDER_PREFIX, FRAME_LIMIT, HEADER, from_body, to_frame
 
 logger = logging.getLogger(__name__)
 

@@ -9,18 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from swarm.domain.tokens import TokenPrompt
-from swarm.wire.worker_messages import (
-    Aside,
-    Detokenize,
-    Detokenized,
-    Embed,
-    Event,
-    GenerationFailed,
-    Probe,
-    Score,
-    Tokenize,
-    Tokenized,
-)
+from swarm.wire.worker_commands import Aside, Detokenize, Embed, Probe, Score, Tokenize
+from swarm.wire.worker_events import Detokenized, Event, GenerationFailed, Tokenized
 from swarm.worker.decoder.embedding import embed
 from swarm.worker.decoder.probing import probe
 from swarm.worker.decoder.prompts import prompt_ids

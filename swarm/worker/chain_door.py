@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from swarm.domain.nodes import BlockSpan, Coverage, ModelInfo
-from swarm.wire.worker_messages import LoadModel
+from swarm.wire.worker_commands import LoadModel
 from swarm.worker import compat
 from swarm.worker.compute.parts import EmbeddingPart, Reader
 from swarm.worker.compute.thread import Compute

@@ -8,7 +8,7 @@ import psutil
 import torch
 
 from swarm.domain.ids import Quantization
-from swarm.wire.worker_messages import Hardware
+from swarm.wire.worker_events import Hardware
 
 TINY_LAYER_BYTES = 8 * 2**20
 """Below this a layer is so small that threads cost more than they gain (2 on 2 busy cores: 4 to 10 times slower)."""

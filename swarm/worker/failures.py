@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
-from swarm.wire.worker_messages import GenerationFailed
+from swarm.wire.worker_events import GenerationFailed
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from swarm.wire.worker_messages import Logged
+from swarm.wire.worker_events import Logged
 
 TEXT_LIMIT, TRACE_LIMIT = 2000, 20000
 """Characters; an exception may quote a whole tensor."""

@@ -9,32 +9,28 @@ import tempfile
 import threading
 from typing import BinaryIO
 
-from swarm.wire.worker_messages import (
-    FOLDER_PREFIX,
-    HEADER,
+from swarm.wire.worker_commands import (
     Avoid,
     Cancel,
     CheckPeer,
     Command,
     Detokenize,
     Embed,
-    Event,
     Forget,
     Generate,
     Introduce,
     LoadModel,
     MoveChain,
     Ping,
-    Pong,
     Probe,
     Score,
     Stop,
     Suspect,
     Tokenize,
     WeightsReady,
-    from_body,
-    to_frame,
 )
+from swarm.wire.worker_events import Event, Pong
+from swarm.wire.worker_messages import FOLDER_PREFIX, HEADER, from_body, to_frame
 from swarm.worker.log_channel import set_up_logging
 
 

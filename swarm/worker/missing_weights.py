@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from swarm.domain.weights import FileRange
-from swarm.wire.worker_messages import NeedWeights, WeightsReady
+from swarm.wire.worker_commands import WeightsReady
+from swarm.wire.worker_events import NeedWeights
 from swarm.worker.failures import LoadFailure
 
 

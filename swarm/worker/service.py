@@ -16,20 +16,16 @@ import torch
 from swarm.domain.memory import within_limit
 from swarm.domain.nodes import BlockSpan, Coverage
 from swarm.domain.tokens import TokenPrompt
-from swarm.wire.worker_messages import (
-    Aside,
+from swarm.wire.worker_commands import Aside, CheckPeer, Generate, LoadModel, WeightsReady
+from swarm.wire.worker_events import (
     ChainChanged,
     ChainOpened,
-    CheckPeer,
     Event,
-    Generate,
     GenerationFailed,
     Loaded,
     LoadFailed,
     Loading,
-    LoadModel,
     PeerChecked,
-    WeightsReady,
 )
 from swarm.worker import device
 from swarm.worker.asides import Asides

@@ -12,7 +12,7 @@ import torch
 
 from swarm.domain.ids import Quantization
 from swarm.domain.nodes import BlockSpan
-from swarm.wire.worker_messages import LoadModel
+from swarm.wire.worker_commands import LoadModel
 from swarm.worker.chain_door import ChainDoor
 from swarm.worker.compute.thread import Compute
 from swarm.worker.decoder.steppers import Steppers

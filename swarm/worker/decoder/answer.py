@@ -9,7 +9,8 @@ from typing import Any
 
 from swarm.domain.ids import FinishReason
 from swarm.domain.tokens import TokenLogprob, TopLogprob
-from swarm.wire.worker_messages import Generate, Generated
+from swarm.wire.worker_commands import Generate
+from swarm.wire.worker_events import Generated
 from swarm.worker.decoder.detokenizer import Detokenizer
 from swarm.worker.decoder.sampler import Chosen
 from swarm.worker.decoder.steppers import Stepper

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import torch
 
-from swarm.wire.worker_messages import Generate, Generated
+from swarm.wire.worker_commands import Generate
+from swarm.wire.worker_events import Generated
 from swarm.worker.decoder.answer import Told, spell, token_logprobs
 from swarm.worker.decoder.detokenizer import Detokenizer
 from swarm.worker.decoder.sampler import Chosen, chosen

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from swarm.domain.generation import Prompt
-from swarm.wire.worker_messages import Embed, Embedded
+from swarm.wire.worker_commands import Embed
+from swarm.wire.worker_events import Embedded
 from swarm.worker.decoder.prompts import token_ids
 from swarm.worker.decoder.steppers import Stepper
 from swarm.worker.failures import Cancelled, PromptFailure

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from swarm.domain.tools import ToolCallDelta
-from swarm.wire.worker_messages import Generated
+from swarm.wire.worker_events import Generated
 from swarm.worker.decoder.grammar.constraint import Constraint
 from swarm.worker.decoder.tools.output import OutputReader
 from swarm.worker.decoder.tools.parts import ArgumentsPiece, CallBegun, Part, Reasoning, Text

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from swarm.domain.tools import ToolSpec
-from swarm.wire.worker_messages import Generate
+from swarm.wire.worker_commands import Generate
 from swarm.worker.decoder.form import Form, Guide
 from swarm.worker.decoder.grammar.calls import CallGrammar, harmony_answer
 from swarm.worker.decoder.grammar.guide import CallsOnly, WholeAnswer

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from swarm.domain.ids import FinishReason
-from swarm.wire.worker_messages import Generate, Generated
+from swarm.wire.worker_commands import Generate
+from swarm.wire.worker_events import Generated
 from swarm.worker.decoder.answer import Answer
 from swarm.worker.decoder.echo import Echo
 from swarm.worker.decoder.forms import Forms, offered_tools

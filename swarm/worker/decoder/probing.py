@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from swarm.wire.worker_messages import Probed
+from swarm.wire.worker_events import Probed
 from swarm.worker.decoder.steppers import Stepper
 
 

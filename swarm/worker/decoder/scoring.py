@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from swarm.wire.worker_messages import Score, Scored
+from swarm.wire.worker_commands import Score
+from swarm.wire.worker_events import Scored
 from swarm.worker.decoder.generate import PROMPT_PIECE_TOKENS
 from swarm.worker.decoder.prompts import token_ids
 from swarm.worker.decoder.steppers import LOGITS_AT_ONCE, Stepper

@@ -13,7 +13,8 @@ from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice
 from swarm.engine.settings import EngineSettings
 from swarm.engine.state import EngineState
-from swarm.wire.worker_messages import Forget, Hardware, Introduce, Suspect
+from swarm.wire.worker_commands import Forget, Introduce, Suspect
+from swarm.wire.worker_events import Hardware
 from tests.fakes.clock import ManualClock, settle
 
 

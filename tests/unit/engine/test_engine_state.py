@@ -3,7 +3,7 @@
 from swarm.domain.coverage import coverage_of
 from swarm.domain.nodes import BlockSpan, ModelInfo, Progress
 from swarm.engine.state import EngineState
-from swarm.wire.worker_messages import ChainChanged, ChainOpened, Event, Hardware, Loaded, LoadFailed, Loading
+from swarm.wire.worker_events import ChainChanged, ChainOpened, Event, Hardware, Loaded, LoadFailed, Loading
 
 MODEL = ModelInfo("demo", "d1", 6, 1024)
 HARDWARE = Hardware("cpu", "2 cores", 1)

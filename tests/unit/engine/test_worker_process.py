@@ -8,7 +8,8 @@ import pytest
 
 from swarm.engine.worker_process import WorkerProcess
 from swarm.host.logs import TextFormatter
-from swarm.wire.worker_messages import Logged, Pong, to_frame
+from swarm.wire.worker_events import Logged, Pong
+from swarm.wire.worker_messages import to_frame
 
 
 async def test_a_line_without_end_does_not_stop_the_reading(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,9 @@ from swarm.domain.tokens import TokenLogprob, TokenPrompt, TopLogprob
 from swarm.domain.tools import MadeToolCall, ToolChoice, ToolSpec
 from swarm.wire.codec import JSON_TYPE, MSGPACK_TYPE, MalformedMessage, decode, encode, from_json, unpack
 from swarm.wire.federation_messages import VoteReply, VoteRequest
-from swarm.wire.worker_messages import HEADER, Generate, Generated, LoadModel, from_body, to_frame
+from swarm.wire.worker_commands import Generate, LoadModel
+from swarm.wire.worker_events import Generated
+from swarm.wire.worker_messages import HEADER, from_body, to_frame
 
 STATUS = NodeStatus(
     NodeId("n1"),

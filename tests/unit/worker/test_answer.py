@@ -16,7 +16,8 @@ from transformers import PreTrainedTokenizerFast
 
 from swarm.domain.generation import Sampling
 from swarm.domain.tokens import TokenPrompt
-from swarm.wire.worker_messages import Generate, Generated
+from swarm.wire.worker_commands import Generate
+from swarm.wire.worker_events import Generated
 from swarm.worker.decoder.detokenizer import MOST_HELD, Detokenizer
 from swarm.worker.decoder.forms import Forms
 from swarm.worker.decoder.generate import generate

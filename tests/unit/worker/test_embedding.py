@@ -13,7 +13,7 @@ import torch
 
 from swarm.domain.nodes import BlockSpan
 from swarm.domain.tokens import TokenPrompt
-from swarm.wire.worker_messages import Embed
+from swarm.wire.worker_commands import Embed
 from swarm.worker.chain.measures import Measures
 from swarm.worker.chain.routing import Hop, Offer
 from swarm.worker.chain.session import ChainSession

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from swarm.domain.generation import Sampling
-from swarm.wire.worker_messages import Generate, Generated
+from swarm.wire.worker_commands import Generate
+from swarm.wire.worker_events import Generated
 from swarm.worker.decoder import generate as module
 from swarm.worker.decoder.forms import Forms
 from swarm.worker.failures import Cancelled

@@ -14,7 +14,8 @@ from transformers import AutoTokenizer
 
 from swarm.domain.generation import ChatMessage, Sampling
 from swarm.domain.tools import ResponseFormat, ToolChoice, ToolSpec
-from swarm.wire.worker_messages import Generate, Generated
+from swarm.wire.worker_commands import Generate
+from swarm.wire.worker_events import Generated
 from swarm.worker.decoder.detokenizer import Detokenizer
 from swarm.worker.decoder.form import Form
 from swarm.worker.decoder.forms import Forms

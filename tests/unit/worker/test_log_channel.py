@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from swarm.wire.worker_messages import Logged, from_body, to_frame
+from swarm.wire.worker_events import Logged
+from swarm.wire.worker_messages import from_body, to_frame
 from swarm.worker.log_channel import LogChannel, logged
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from swarm.domain.nodes import BlockSpan
-from swarm.wire.worker_messages import Score
+from swarm.wire.worker_commands import Score
 from swarm.worker.compute.thread import Compute
 from swarm.worker.decoder import scoring
 from swarm.worker.decoder.prompts import token_ids
