@@ -107,7 +107,8 @@ class Answer:
             text = told.text or ""
             if self.stopped and len(text) >= self._free:
                 if self._free > 0:
-                    yield Told(told.chosen, text[: self._free], text[: self._free].encode())
+                    said_before = len(text.encode()) - len(told.raw)  # By tokens that share its first character.
+                    yield Told(told.chosen, text[: self._free], text[: self._free].encode()[said_before:])
                 self._free = 0
                 return
             self._free -= len(text)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
@@ -89,6 +89,7 @@ STOPS = st.lists(st.sampled_from(["END", "b ", "c", "\N{GRINNING FACE}E"]), max_
 
 @settings(deadline=None)
 @given(SAID, STOPS)
+@example([*(1 + byte for byte in b"\xf0\x9f\x98\x80"), 263], ("c",))
 def test_the_tokens_that_are_told_join_to_the_text_in_every_piece(said: list[int], stop: tuple[str, ...]) -> None:
     for piece in answer(said, stop=stop):
         assert "".join(told.token for told in piece.token_logprobs) == piece.text
