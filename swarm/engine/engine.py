@@ -10,30 +10,20 @@ from dataclasses import dataclass, replace
 
 from swarm.domain.errors import SwarmError, Unavailable
 from swarm.domain.events import PeerCheck
-from swarm.domain.generation import GenerationRequest, Prompt, Provenance, TextDelta, TextScore, Usage
+from swarm.domain.generation import GenerationRequest, Prompt, TextDelta, TextScore
 from swarm.domain.ids import NodeId
 from swarm.domain.nodes import Progress
+from swarm.engine.deltas import delta_of
 from swarm.engine.model_choice import ModelChoice
 from swarm.engine.model_source import FoldersOnly, ModelSource
+from swarm.engine.other_nodes import OtherNodes
 from swarm.engine.requests import Reply, Requests
 from swarm.engine.settings import EngineSettings
 from swarm.engine.state import EngineState
 from swarm.engine.worker_process import WorkerProcess, start_worker
 from swarm.ports.clock import Clock
-from swarm.wire.worker_commands import (
-    Aside,
-    Avoid,
-    CheckPeer,
-    Forget,
-    Introduce,
-    LoadModel,
-    MoveChain,
-    Ping,
-    Score,
-    Suspect,
-    WeightsReady,
-)
-from swarm.wire.worker_events import AsideReply, Generated, LoadFailed, NeedWeights, PeerChecked, Scored
+from swarm.wire.worker_commands import Aside, CheckPeer, Command, LoadModel, MoveChain, Ping, Score, WeightsReady
+from swarm.wire.worker_events import AsideReply, LoadFailed, NeedWeights, PeerChecked, Scored
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +64,9 @@ class Engine:
         """While it can be asked."""
         self._process: WorkerProcess | None = None
         self._requests = Requests()
-        self._introduced: dict[str, None] = {}
-        self._avoided: tuple[str, ...] = ()
+        self._others = OtherNodes()
         self._hear_check: Callable[[PeerCheck], None] = lambda _: None
         self._needs = asyncio.Queue[NeedWeights]()
-        self._suspects: set[str] = set()
         self._heard = 0.0
         self._switched = asyncio.Event()
         self.state = EngineState()
@@ -165,10 +153,8 @@ class Engine:
             return "another model is wanted"
         self._choice = settled
         worker.send(self._load_command())
-        if self._introduced:
-            worker.send(Introduce(tuple(self._introduced)))
-        if self._avoided:
-            worker.send(Avoid(self._avoided))
+        for command in self._others.greeting:
+            worker.send(command)
         while True:
             need = await self._needs.get()
             try:
@@ -244,45 +230,35 @@ class Engine:
 
     def introduce(self, addresses: Sequence[str]) -> None:
         """Nodes whose blocks may be used; kept for a worker that is started later."""
-        new = tuple(address for address in addresses if address not in self._introduced or address in self._suspects)
-        self._introduced.update(dict.fromkeys(new))
-        self._suspects.difference_update(new)
-        if new and self._worker:
-            self._worker.send(Introduce(new))
+        self._send(self._others.introduce(addresses))
 
     def move_chain(self, host: str) -> None:
         """This machine is reached at another address now; the model stays loaded."""
         if self._place.chain_host in (None, host):
             return
         self._place = replace(self._place, chain_host=host)
-        if self._worker:
-            self._worker.send(MoveChain(host))
+        self._send(MoveChain(host))
 
     def forget(self, addresses: Sequence[str]) -> None:
         """Nodes that are gone."""
-        for address in addresses:
-            self._introduced.pop(address, None)
-            self._suspects.discard(address)
-        if addresses and self._worker:
-            self._worker.send(Forget(tuple(addresses)))
+        self._send(self._others.forget(addresses))
 
     def suspect(self, addresses: Sequence[str]) -> None:
         """Nodes that missed a probe; until they are introduced again."""
-        self._suspects.update(addresses)
-        if addresses and self._worker:
-            self._worker.send(Suspect(tuple(addresses)))
+        self._send(self._others.suspect(addresses))
 
     def avoid(self, servers: Sequence[str]) -> None:
         """Servers of the chain, by their libp2p ids, that no route may go through; kept for a worker started later."""
-        if tuple(servers) != self._avoided:
-            self._avoided = tuple(servers)
-            if self._worker:
-                self._worker.send(Avoid(self._avoided))
+        self._send(self._others.avoid(servers))
+
+    def _send(self, command: Command | None) -> None:
+        if command is not None and self._worker:
+            self._worker.send(command)
 
     def check_peer(self, prefer: Sequence[str], without: Sequence[str]) -> None:
         """Has a peer's blocks computed again, where the worker is idle; what is found goes to `hear_checks`."""
-        if self._worker and self.state.complete:
-            self._worker.send(CheckPeer(tuple(prefer), tuple(without)))
+        if self.state.complete:
+            self._send(CheckPeer(tuple(prefer), tuple(without)))
 
     def hear_checks(self, callback: Callable[[PeerCheck], None]) -> None:
         """It must neither wait nor raise."""
@@ -292,43 +268,13 @@ class Engine:
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
         """See `TextSource`. Closing it early stops the worker's answer within one token."""
-        worker = self._ready_worker()
-        resume = request.resume
-        if resume and (self.state.model is None or self.state.model.digest != resume.model_digest):
+        worker, model = self._ready_worker(), self.state.model
+        named = (model.id, model.digest) if model else (self._choice.id, "")
+        if request.resume and request.resume.model_digest != named[1]:
             raise Unavailable("This node serves another model than the one that began the answer")
         async with contextlib.aclosing(self._requests.stream(worker.send, request)) as pieces:
             async for piece in pieces:
-                yield self._delta(piece)
-
-    def _delta(self, answer: Generated) -> TextDelta:
-        piece = TextDelta(
-            answer.text,
-            answer.tokens,
-            answer.logprob_sum,
-            answer.token_ids,
-            token_logprobs=answer.token_logprobs,
-            tool_calls=answer.tool_calls,
-            reasoning=answer.reasoning,
-        )
-        if answer.finish_reason is None:
-            return piece
-        return replace(
-            piece,
-            finish_reason=answer.finish_reason,
-            usage=Usage(answer.prompt_tokens, answer.completion_tokens),
-            provenance=self._provenance(answer),
-        )
-
-    def _provenance(self, last: Generated) -> Provenance:
-        model = self.state.model
-        others = map(NodeId, last.servers)
-        # The order of the route is told where every hop is known; this node holds embedding and head in any case.
-        return Provenance(
-            last.route,
-            (self._place.node, *others),
-            model.id if model else self._choice.id,
-            model.digest if model else "",
-        )
+                yield delta_of(piece, self._place.node, *named)
 
     async def score(self, prompt: Prompt, text: str) -> TextScore:
         """See `TextScorer`. A cancel stops the worker within one piece of the text."""
