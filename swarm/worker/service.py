@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -15,26 +13,24 @@ import torch
 
 from swarm.domain.memory import within_limit
 from swarm.domain.nodes import BlockSpan, Coverage
-from swarm.domain.tokens import TokenPrompt
 from swarm.wire.worker_commands import Aside, CheckPeer, Generate, LoadModel, WeightsReady
 from swarm.wire.worker_events import (
     ChainChanged,
     ChainOpened,
     Event,
-    GenerationFailed,
     Loaded,
     LoadFailed,
     Loading,
     PeerChecked,
 )
 from swarm.worker import device
+from swarm.worker.answers import Answers
 from swarm.worker.asides import Asides
 from swarm.worker.chain_door import ChainDoor
 from swarm.worker.compute.thread import Compute
 from swarm.worker.decoder.forms import Forms
-from swarm.worker.decoder.generate import generate
 from swarm.worker.decoder.steppers import Stepper, Steppers
-from swarm.worker.failures import LoadFailure, failed, refuse_unknown_tokens
+from swarm.worker.failures import LoadFailure
 from swarm.worker.families.checkpoint import Checkpoint, open_checkpoint
 from swarm.worker.families.model import LoadedModel, load_model
 from swarm.worker.loading import MovingBlocks
@@ -57,8 +53,8 @@ class Service:
         self._compute = Compute()
         self._chain = ChainDoor(self._compute, self._chain_changed, self._chain_ended)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._answers: ThreadPoolExecutor | None = None
         self._running: dict[str, threading.Event] = {}
+        self._answers = Answers(send, self._stepper, self._running, self._compute.turn)
         self._asides = Asides(send, self._stepper, self._running)
         self._moving: MovingBlocks | None = None
         self._block_bytes = 0
@@ -79,8 +75,7 @@ class Service:
         self._loader.shutdown(wait=False, cancel_futures=True)
         self._asides.close()
         self._checks.shutdown(wait=False, cancel_futures=True)
-        if self._answers:
-            self._answers.shutdown(wait=False, cancel_futures=True)
+        self._answers.close()
         self._chain.close()
         self._compute.close()
 
@@ -88,7 +83,7 @@ class Service:
 
     def load(self, command: LoadModel) -> None:
         self._command = command
-        self._answers = ThreadPoolExecutor(command.slots, thread_name_prefix="answer")
+        self._answers.open(command.slots)
         self._loader.submit(self._load, command)
 
     def weights_ready(self, message: WeightsReady) -> None:
@@ -256,11 +251,7 @@ class Service:
     # -- answers ------------------------------------------------------------------------------------------------------
 
     def generate(self, command: Generate) -> None:
-        if self._model is None or self._answers is None:
-            self._send(GenerationFailed(command.id, "unavailable", "No model is loaded yet"))
-            return
-        cancelled = self._running[command.id] = threading.Event()
-        self._answers.submit(self._answer, self._model, command, cancelled)
+        self._answers.begin(self._model, self._forms, command)
 
     def aside(self, command: Aside) -> None:
         self._asides.begin(self._model, command)
@@ -268,37 +259,6 @@ class Service:
     def cancel(self, request: str) -> None:
         if cancelled := self._running.get(request):
             cancelled.set()
-
-    def _answer(self, model: LoadedModel, command: Generate, cancelled: threading.Event) -> None:
-        try:
-            prompt, sampling = command.prompt, command.sampling
-            refuse_unknown_tokens(
-                model.known_tokens,
-                {
-                    "swarm.resume": command.resume,
-                    "prompt": prompt.ids if isinstance(prompt, TokenPrompt) else (),
-                    "logit_bias": (token for token, _ in sampling.logit_bias),
-                    "stop_token_ids": sampling.stop_token_ids,
-                },
-            )
-            assert self._forms is not None
-            pieces = generate(
-                command,
-                model.tokenizer,
-                model.end_tokens,
-                self._forms,
-                model.checkpoint.info.context_tokens,
-                functools.partial(self._stepper, model, cancelled),
-                cancelled,
-                self._compute.turn,
-            )
-            with contextlib.closing(pieces):
-                for piece in pieces:
-                    self._send(piece)
-        except Exception as error:
-            self._send(failed(command.id, error))
-        finally:
-            self._running.pop(command.id, None)
 
     def _stepper(self, model: LoadedModel, cancelled: threading.Event, max_tokens: int) -> Stepper:
         assert self._command is not None
