@@ -19,9 +19,10 @@ from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice, demo_folder
 from swarm.engine.settings import EngineSettings
 from swarm.host.clock import SystemClock
+from tests.fakes import background
 
 DEMO = ModelChoice(str(demo_folder()), "swarm-demo", "for the test")
-READY_S = 60.0
+READY_S = 90.0
 QUESTION = (ChatMessage("user", "What is 12 + 30 - 7?"),)
 ENDLESS = "9" * 60
 """Goes on up to the end of the context."""
@@ -36,12 +37,8 @@ async def running(folder: Path, name: str, choice: ModelChoice = DEMO, **setting
         SystemClock(),
         lambda _: None,
     )
-    task = asyncio.create_task(engine.run())
-    try:
+    async with background.running(engine.run()):
         yield engine
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def wait_until(fact: Callable[[], bool]) -> None:

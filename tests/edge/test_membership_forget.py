@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -21,6 +21,7 @@ from swarm.membership.shell import Membership
 from swarm.peering.client import FederationClient
 from swarm.wire.codec import MSGPACK_TYPE, pack, unpack
 from swarm.wire.federation_messages import Hello, PeersReply
+from tests.fakes.background import running
 from tests.fakes.made_up_lan import node_status
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -133,16 +134,13 @@ class LiveNode:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        async with server(
-            federation__health=self._health, federation__hello=self._hello, federation__peers=self._peers
-        ) as self.endpoint:
-            task = asyncio.create_task(self.membership.run())
-            try:
-                yield
-            finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        async with (
+            server(
+                federation__health=self._health, federation__hello=self._hello, federation__peers=self._peers
+            ) as self.endpoint,
+            running(self.membership.run()),
+        ):
+            yield
 
     async def _health(self, request: web.Request) -> web.Response:
         return self._reply(self.status)

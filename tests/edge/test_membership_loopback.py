@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -19,6 +19,7 @@ from swarm.membership.settings import MembershipSettings
 from swarm.membership.shell import Membership
 from swarm.peering.client import FederationClient
 from swarm.wire.codec import MSGPACK_TYPE, pack
+from tests.fakes.background import running
 from tests.fakes.made_up_lan import node_status
 
 
@@ -41,13 +42,8 @@ async def watch() -> AsyncIterator[Watch]:
     this, clock = node_status("self"), SystemClock()
     async with FederationClient(clock) as client:
         membership = Membership(lambda: this, client, clock, MembershipSettings())
-        running = asyncio.create_task(membership.run())
-        try:
+        async with running(membership.run()):
             yield Watch(membership)
-        finally:
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
 
 
 @asynccontextmanager

@@ -3,46 +3,26 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from swarm.domain.events import PeerCheck
 from swarm.domain.generation import GenerationRequest, Sampling
-from swarm.domain.ids import NodeId, RequestId
+from swarm.domain.ids import RequestId
 from swarm.domain.nodes import BlockSpan
-from swarm.engine.engine import Engine, EnginePlace
-from swarm.engine.model_choice import ModelChoice, demo_folder
-from swarm.engine.settings import EngineSettings
-from swarm.host.clock import SystemClock
+from swarm.engine.engine import Engine
+from tests.edge.test_engine_worker import READY_S, running, wait_until
 
-READY_S = 90.0
 LIAR = '#!/bin/sh\nshift 2\nexec "{python}" -m tests.lab.lying_worker "$@"\n'
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, name: str, blocks: str, **settings: object) -> AsyncIterator[Engine]:
-    engine = Engine(
-        EngineSettings(chain_port=0, engine="chain", blocks=blocks, **settings),  # type: ignore[arg-type]
-        ModelChoice(str(demo_folder()), "swarm-demo", "for the test"),
-        EnginePlace(NodeId(name), "127.0.0.1", str(folder / f"{name}.key")),
-        SystemClock(),
-        lambda _: None,
-    )
-    task = asyncio.create_task(engine.run())
-    try:
+async def serving(folder: Path, name: str, blocks: str, **settings: object) -> AsyncIterator[Engine]:
+    async with running(folder, name, engine="chain", blocks=blocks, **settings) as engine:
         await wait_until(lambda: engine.state.complete)
         yield engine
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def wait_until(fact: Callable[[], bool]) -> None:
-    async with asyncio.timeout(READY_S):
-        while not fact():
-            await asyncio.sleep(0.05)
 
 
 async def answer(engine: Engine) -> tuple[str, tuple[str, ...]]:
@@ -81,10 +61,10 @@ async def test_a_liar_is_found_left_out_and_comes_back_when_it_is_right(
     async with contextlib.AsyncExitStack() as held:
         with monkeypatch.context() as as_liar:
             as_liar.setattr(sys, "executable", str(wrapper))
-            liar = await held.enter_async_context(running(tmp_path, "liar", "3:6"))
+            liar = await held.enter_async_context(serving(tmp_path, "liar", "3:6"))
         first, checker = await asyncio.gather(
-            held.enter_async_context(running(tmp_path, "first", "0:3", threads=2)),
-            held.enter_async_context(running(tmp_path, "checker", "2:6")),
+            held.enter_async_context(serving(tmp_path, "first", "0:3", threads=2)),
+            held.enter_async_context(serving(tmp_path, "checker", "2:6")),
         )
         for engine in (first, checker):
             engine.introduce([*liar.state.chain_addresses, *first.state.chain_addresses])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from swarm.engine.settings import EngineSettings
 from swarm.engine.state import EngineState
 from swarm.wire.worker_commands import Forget, Introduce, Suspect
 from swarm.wire.worker_events import Hardware
+from tests.fakes import background
 from tests.fakes.clock import ManualClock, settle
 
 
@@ -56,14 +57,9 @@ class LateClock(ManualClock):
 async def running(clock: ManualClock, states: list[EngineState]) -> AsyncIterator[Engine]:
     place = EnginePlace(NodeId("n"), None, "key")
     engine = Engine(EngineSettings(silence_limit_s=60), ModelChoice("", "demo", ""), place, clock, states.append)
-    task = asyncio.create_task(engine.run())
-    try:
+    async with background.running(engine.run()):
         await settle()
         yield engine
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def test_a_worker_that_cannot_be_started_is_told_and_tried_again_with_longer_pauses(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import Endpoint, PeerInfo
 from swarm.membership.known_peers import KEPT_S, MOST_KEPT, KnownPeer, from_document, still_known, to_document
 from swarm.membership.memory import REFRESH_EVERY_S, WRITE_EVERY_S, PeerMemory
+from tests.fakes.background import running
 from tests.fakes.clock import ManualClock, settle
 
 NOW = 1_800_000_000.0
@@ -98,15 +99,8 @@ class Disk:
             await asyncio.sleep(0.002)
             await settle()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.memory.run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def running(self) -> AbstractAsyncContextManager[None]:
+        return running(self.memory.run())
 
 
 async def test_a_change_is_written_at_once_and_the_next_ones_together() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft, PeerSuspected
+from swarm.domain.events import PeerChanged, PeerJoined, PeerLeft, PeerSuspected
 from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import Advert, Endpoint, News, NodeStatus, PeerInfo
 from swarm.membership.hearsay import ASK_EVERY_S, dialable
@@ -16,6 +16,7 @@ from swarm.membership.rows import EVERYBODY, WATCHED
 from swarm.membership.schedule import TURN_EVERY_S
 from swarm.membership.settings import MembershipSettings
 from swarm.membership.table import PeerTable, Probe
+from tests.fakes.made_up_hosts import MadeUpHosts
 from tests.fakes.made_up_lan import node_status
 
 THIS = NodeId("self")
@@ -27,16 +28,11 @@ def at(place: int) -> Endpoint:
     return Endpoint(f"10.0.{1 + place // 250}.{1 + place % 250}", 17615)
 
 
-class Swarm:
-    """A table that has met `count` nodes; a host that is not there refuses, a text is silence."""
+class Swarm(MadeUpHosts):
+    """A table that has met `count` nodes."""
 
     def __init__(self, count: int) -> None:
-        self.table = PeerTable(THIS, MembershipSettings(candidates=2000), lambda: (OWN,))
-        self.now = 100.0
-        self.hosts: dict[Endpoint, NodeStatus | str] = {}
-        self.events: list[MembershipEvent] = []
-        self.probes: list[Probe] = []
-        self._waiting: list[Probe] = []
+        super().__init__(PeerTable(THIS, MembershipSettings(candidates=2000), lambda: (OWN,)))
         self.meet(range(count))
         self.events.clear()
 
@@ -46,18 +42,6 @@ class Swarm:
             self.table.hints.announced(Advert(NodeId(f"node{place:03d}"), BOOT, (at(place),)), self.now)
         self.run(3 + len(places) / 64)
         assert len(self.alive()) == places.stop
-
-    def run(self, seconds: float) -> list[MembershipEvent]:
-        first = len(self.events)
-        for _ in range(round(seconds * 10)):
-            self._add(self.table.expire(self.now))
-            started = self.table.due(self.now, 64)
-            self.probes.extend(started)
-            self._waiting.extend(started)
-            for probe in tuple(self._waiting):
-                self._end(probe)
-            self.now += 0.1
-        return self.events[first:]
 
     def alive(self) -> set[str]:
         return {peer.node for peer in self.table.peers(self.now) if peer.standing == "alive"}
@@ -75,19 +59,6 @@ class Swarm:
         self.hosts[endpoint] = replace(host, news=news)
         self.run(1.6)
         self.hosts[endpoint] = host
-
-    def _end(self, probe: Probe) -> None:
-        host = self.hosts.get(probe.endpoint, "refused")
-        if isinstance(host, NodeStatus):
-            self._add(self.table.answered(probe, host, 0.01, self.now))
-        elif host == "refused" or self.now - probe.started_at >= probe.timeout_s - 1e-9:
-            self._add(self.table.failed(probe, host == "refused", self.now))
-        else:
-            return
-        self._waiting.remove(probe)
-
-    def _add(self, events: Iterable[MembershipEvent]) -> None:
-        self.events.extend(events)
 
 
 def counted(probes: Iterable[Probe]) -> Counter[Endpoint]:

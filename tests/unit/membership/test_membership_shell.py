@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -14,6 +13,7 @@ from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import Advert, Endpoint
 from swarm.membership.settings import MembershipSettings
 from swarm.membership.shell import MOST_PROBES, Membership
+from tests.fakes.background import running
 from tests.fakes.clock import ManualClock
 from tests.fakes.made_up_lan import MadeUpLan, node_status
 
@@ -32,13 +32,10 @@ class Swarm:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.membership.run())
         try:
-            yield
+            async with running(self.membership.run()):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             assert self.link.open_probes == 0
 
 

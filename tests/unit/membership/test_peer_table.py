@@ -9,9 +9,10 @@ import pytest
 
 from swarm.domain.events import MembershipEvent, PeerChanged, PeerJoined, PeerLeft, PeerSuspected
 from swarm.domain.ids import BootId, NodeId
-from swarm.domain.nodes import Advert, Endpoint, Load, NodeStatus
+from swarm.domain.nodes import Advert, Endpoint, Load
 from swarm.membership.settings import MembershipSettings
-from swarm.membership.table import LARGEST_SWARM, PeerTable, Probe
+from swarm.membership.table import LARGEST_SWARM, PeerTable
+from tests.fakes.made_up_hosts import MadeUpHosts
 from tests.fakes.made_up_lan import node_status
 
 THIS = NodeId("self")
@@ -25,51 +26,15 @@ def advert(node: str, *endpoints: Endpoint, boot: str = "boot1") -> Advert:
 SETTINGS = MembershipSettings()
 
 
-class Story:
-    """A table and its time; `step` is one look of the shell, with probes that end as `hosts` says."""
-
+class Story(MadeUpHosts):
     def __init__(self, **settings: float) -> None:
-        self.table = PeerTable(THIS, MembershipSettings(**settings))  # type: ignore[arg-type]
-        self.now = 100.0
-        self.hosts: dict[Endpoint, NodeStatus | str] = {}
-        self.events: list[MembershipEvent] = []
-        self.probes: list[Probe] = []
-        self._waiting: list[Probe] = []
-
-    def run(self, seconds: float) -> list[MembershipEvent]:
-        """The events of that time."""
-        first = len(self.events)
-        for _ in range(round(seconds * 10)):
-            self._step()
-            self.now += 0.1
-        return self.events[first:]
+        super().__init__(PeerTable(THIS, MembershipSettings(**settings)))  # type: ignore[arg-type]
 
     def row(self, node: str) -> tuple[str, str] | None:
         """Standing and address."""
         rows = [(peer.standing, str(peer.endpoint)) for peer in self.table.peers(self.now) if peer.node == node]
         assert len(rows) <= 1
         return rows[0] if rows else None
-
-    def _step(self) -> None:
-        self._add(self.table.expire(self.now))
-        started = self.table.due(self.now, 64)
-        self.probes.extend(started)
-        self._waiting.extend(started)
-        for probe in tuple(self._waiting):
-            self._end(probe)
-
-    def _end(self, probe: Probe) -> None:
-        host = self.hosts.get(probe.endpoint, "refused")
-        if isinstance(host, NodeStatus):
-            self._add(self.table.answered(probe, host, 0.01, self.now))
-        elif host == "refused" or self.now - probe.started_at >= probe.timeout_s - 1e-9:
-            self._add(self.table.failed(probe, host == "refused", self.now))
-        else:
-            return
-        self._waiting.remove(probe)
-
-    def _add(self, events: Iterable[MembershipEvent]) -> None:
-        self.events.extend(events)
 
 
 @pytest.fixture
