@@ -23,6 +23,9 @@ PROTOCOL_VERSION = 1
 MSGPACK_TYPE = "application/msgpack"
 JSON_TYPE = "application/json"
 
+SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1
+"""What msgpack can carry: JSON could bring more, which would only fail where it is sent on."""
+
 T = TypeVar("T")
 
 
@@ -41,8 +44,9 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], plain: Any) -> T:
-    """Raises `MalformedMessage` where the value has not the shape of `kind` or a number in it is not finite."""
-    _refuse_infinite(plain)
+    """Raises `MalformedMessage` where the value has not the shape of `kind`, or a number in it is not finite or beyond
+    64 bits."""
+    _refuse_strange_numbers(plain)
     try:
         checked: T = _adapter(cast(Hashable, kind)).validate_python(plain)
         return checked
@@ -52,12 +56,14 @@ def from_plain(kind: type[T], plain: Any) -> T:
         raise MalformedMessage(f"{kind.__name__}: {where}: {first['msg']}") from None
 
 
-def _refuse_infinite(plain: Any) -> None:
+def _refuse_strange_numbers(plain: Any) -> None:
     pending = [plain]
     while pending:
         item = pending.pop()
         if isinstance(item, float) and not math.isfinite(item):
             raise MalformedMessage("a number is not finite")
+        if isinstance(item, int) and not SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
+            raise MalformedMessage("an integer has more than 64 bits")
         if isinstance(item, dict):
             pending.extend(item.values())
         elif isinstance(item, list | tuple):

@@ -76,6 +76,12 @@ def test_a_number_that_is_not_finite_is_refused(number: str) -> None:
         from_json(Progress, b'{"what": "x", "fraction": %s}' % number.encode())
 
 
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**30])
+def test_an_integer_that_no_message_to_others_could_carry_is_refused(number: int) -> None:
+    with pytest.raises(MalformedMessage, match="64 bits"):
+        from_json(VoteRequest, b'{"sampling": {"stop_token_ids": [%d]}}' % number)
+
+
 @given(st.binary(max_size=200))
 def test_strangers_bytes_are_read_or_refused_and_never_raise_anything_else(data: bytes) -> None:
     for kind in (NodeStatus, VoteRequest, VoteReply):
