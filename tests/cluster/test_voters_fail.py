@@ -61,13 +61,13 @@ def running(daemon: RunningDaemon) -> int:
 def stream(asker: RunningDaemon, path: str, body: dict[str, Any]) -> subprocess.Popen[str]:
     """Begun, and not read yet."""
     assert asker.host is not None
-    command = ("curl", "-sN", "--max-time", "60", asker.url + path, "-H", "Content-Type: application/json")
+    command = ("curl", "-sN", "--max-time", "90", asker.url + path, "-H", "Content-Type: application/json")
     return asker.host.start(*command, "-d", json.dumps({**body, "stream": True}), stdout=subprocess.PIPE)
 
 
 def finished(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     """Its chunks, held against the protocol: one reason to end, the decision with it, nothing after [DONE]."""
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=100)
     assert text.rstrip().endswith("data: [DONE]"), text
     chunks = list(server_events(iter(text.splitlines())))
     assert not [chunk for chunk in chunks if "error" in chunk], text
@@ -102,8 +102,8 @@ def fake_voter(swarm: Pair, node: str, *arguments: str) -> subprocess.Popen[str]
 def end(process: subprocess.Popen[str], node: str, asker: RunningDaemon) -> None:
     assert process.stdin
     process.stdin.close()
-    process.wait(10)
-    wait_until(lambda: node not in alive(asker), "it is gone", 15)
+    process.wait(30)
+    wait_until(lambda: node not in alive(asker), "it is gone")
 
 
 @pytest.mark.parametrize("nonsense", [PAGE, '{"votes": [{"text": 7}]}', '{"votes": []}'])
@@ -121,11 +121,11 @@ def test_a_voter_that_sends_nonsense_is_a_ballot_that_does_not_count(swarm: Pair
 def test_a_voter_that_answers_too_late_is_not_waited_for(swarm: Pair) -> None:
     late = PeerVote(NodeId("latelatelatelate"), "The answer is 666.", "stop", 6, 0.0, "swarm-demo", "x", 0.0)
     reply = json.dumps(to_plain(VoteReply((late,))))
-    fake = fake_voter(swarm, "latelatelatelate", "--vote", reply, "--vote-after-s", "30")
+    fake = fake_voter(swarm, "latelatelatelate", "--vote", reply, "--vote-after-s", "90")
     started = time.monotonic()
     body = {"messages": [{"role": "user", "content": QUESTION}]}
     chunks = finished(stream(swarm.asker, "/chat/completions", body))
-    assert time.monotonic() - started < 25
+    assert time.monotonic() - started < 60
     assert "666" not in text_of(chunks)
     assert "not waited for" in reason_of(chunks, "latelatelatelate")
     end(fake, "latelatelatelate", swarm.asker)
@@ -135,8 +135,8 @@ def test_a_client_that_leaves_stops_every_voter(swarm: Pair) -> None:
     asking = stream(swarm.asker, "/completions", LONG)
     wait_until(lambda: running(swarm.voter) == 1, "the voter generates")
     swarm.third.signal(asking, signal.SIGKILL)
-    wait_until(lambda: running(swarm.voter) == 0 and running(swarm.asker) == 0, "both have stopped", 5)
-    asking.wait(5)
+    wait_until(lambda: running(swarm.voter) == 0 and running(swarm.asker) == 0, "both have stopped", 10)
+    asking.wait(20)
 
 
 def test_a_voter_that_freezes_is_not_waited_for(swarm: Pair) -> None:

@@ -119,6 +119,6 @@ async def test_without_another_node_the_missing_blocks_are_named_in_time(tmp_pat
         (stream,) = await begin(client, GREEDY)
         worker.suspend()
         with pytest.raises(Unavailable, match=r"Blocks 3:6 .* --blocks 3:6"):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(40):
                 await stream
         worker.resume()

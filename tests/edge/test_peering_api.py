@@ -97,7 +97,7 @@ async def test_closing_the_stream_ends_the_generation_there() -> None:
     async with pair(FakeNode(ScriptedAnswers(hold_at=1))) as both:
         async with aclosing(both.client.source(both.peer).stream(CHAT)) as stream:
             assert (await anext(stream)).text == "Hel"
-        await asyncio.wait_for(both.node.answers.closed.wait(), 2)
+        await asyncio.wait_for(both.node.answers.closed.wait(), 30)
 
 
 async def test_answers_are_judged_in_their_order() -> None:

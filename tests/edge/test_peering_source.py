@@ -173,4 +173,4 @@ async def test_closing_the_stream_stops_the_peer(source: TextSource, node: Node)
     node.script = [piece("a"), *[0.02, piece("b")] * 500]
     async with aclosing(source.stream(CHAT)) as stream:
         assert (await anext(stream)).text == "a"
-    await asyncio.wait_for(node.left.wait(), 2)
+    await asyncio.wait_for(node.left.wait(), 30)

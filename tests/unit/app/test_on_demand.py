@@ -58,7 +58,7 @@ class Place:
 
 
 async def until(fact) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not fact():
             await asyncio.sleep(0.01)
 

@@ -98,7 +98,7 @@ def test_clusters_of_texts_do_not_depend_on_their_order() -> None:
 
 
 @pytest.mark.parametrize("piece", [r"\boxed{", "answer is ", "<think>", "1,", "#### 1\n", r"\frac{", "(", "1 ", "1"])
-@pytest.mark.timeout(2)
+@pytest.mark.timeout(10)
 def test_a_text_made_to_be_slow_is_read_quickly(piece: str) -> None:
     canonical_answer(piece * 100_000)
     canonical_answer("The answer is " + piece * 300)
@@ -109,7 +109,7 @@ def test_a_text_made_to_be_slow_is_read_quickly(piece: str) -> None:
     ["(" * 5000, "-" * 15_000 + "1", "1" + "+1" * 9_000, "x = '", "\x00", "if 1:\n" * 90, "a" * 30_000, "9" * 9_000],
     ids=str.__len__,
 )
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_code_made_to_break_a_parser_is_compared_all_the_same(code: str) -> None:
     form = AnswerForm("code")
     assert canonical_answer(code, form) == canonical_answer(code, form)

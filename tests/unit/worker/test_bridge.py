@@ -4,10 +4,12 @@ In a fresh interpreter each, as an import of Petals changes the process."""
 
 import ast
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
+
+from tests.lab.warm_interpreter import WarmInterpreter
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "bridge.md").read_text()
@@ -19,10 +21,17 @@ CLASSES = (
 )
 
 
-def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", PREPARE + code], capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+Run = Callable[[str], str]
+
+
+@pytest.fixture
+def run(interpreter: WarmInterpreter) -> Run:
+    def output_of(code: str) -> str:
+        done = interpreter.run(PREPARE + code)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return output_of
 
 
 def foreign_names() -> Iterator[str]:
@@ -45,7 +54,7 @@ def test_the_page_names_what_is_imported_and_nothing_else() -> None:
     assert set(foreign_names()) == named()
 
 
-def test_each_name_on_the_page_is_there() -> None:
+def test_each_name_on_the_page_is_there(run: Run) -> None:
     run(
         f"for name in {sorted(named())!r}:\n"
         "    module, _, attribute = name.rpartition('.')\n"
@@ -54,7 +63,7 @@ def test_each_name_on_the_page_is_there() -> None:
     )
 
 
-def test_what_is_overridden_has_the_base_s_parameters_and_is_on_the_page() -> None:
+def test_what_is_overridden_has_the_base_s_parameters_and_is_on_the_page(run: Run) -> None:
     out = run(
         f"for module, name, base_module, base_name in {CLASSES!r}:\n"
         "    ours = getattr(importlib.import_module(module), name)\n"
@@ -75,7 +84,7 @@ def test_what_is_overridden_has_the_base_s_parameters_and_is_on_the_page() -> No
     assert set(out.split()) == set(re.findall(rf"^\| `((?:{bases})\.\w+)`", PAGE, re.MULTILINE))
 
 
-def test_the_handler_s_overrides_are_needed_and_nothing_of_its_constructor_is_missed() -> None:
+def test_the_handler_s_overrides_are_needed_and_nothing_of_its_constructor_is_missed(run: Run) -> None:
     """The latter: every `self.name` in those methods of Petals' and hivemind's that its calls come to."""
     run(
         "import ast, asyncio, textwrap\n"
@@ -108,7 +117,7 @@ def test_the_handler_s_overrides_are_needed_and_nothing_of_its_constructor_is_mi
     )
 
 
-def test_upstream_would_look_outside_and_takes_what_we_give_its_private_names() -> None:
+def test_upstream_would_look_outside_and_takes_what_we_give_its_private_names(run: Run) -> None:
     run(
         "from hivemind.p2p import P2P\n"
         "defaults = {name: each.default for name, each in inspect.signature(P2P.create).parameters.items()}\n"
@@ -129,7 +138,7 @@ def test_upstream_would_look_outside_and_takes_what_we_give_its_private_names() 
     )
 
 
-def test_the_time_is_held_by_value_in_several_modules_and_replaced_in_all() -> None:
+def test_the_time_is_held_by_value_in_several_modules_and_replaced_in_all(run: Run) -> None:
     run(
         "import sys, hivemind.dht.node, petals.utils.dht\n"
         "def holders():\n"
@@ -141,7 +150,7 @@ def test_the_time_is_held_by_value_in_several_modules_and_replaced_in_all() -> N
     )
 
 
-def test_an_import_of_petals_takes_the_root_logger_which_is_given_back() -> None:
+def test_an_import_of_petals_takes_the_root_logger_which_is_given_back(run: Run) -> None:
     run(
         "import logging\n"
         "import swarm.worker.chain.node\n"

@@ -1,18 +1,13 @@
 """Every step of the bridge is still needed, and still fits: run in a fresh interpreter, as the worker does."""
 
 import ast
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from swarm.worker.compat import HIVEMIND_NAMES
-
-
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+from tests.lab.warm_interpreter import WarmInterpreter
 
 
 def taken_from_hivemind(file: Path) -> Iterator[str]:
@@ -27,17 +22,17 @@ def taken_from_hivemind(file: Path) -> Iterator[str]:
             yield node.attr
 
 
-def test_petals_imports_after_prepare_and_not_before() -> None:
-    after = run(
+def test_petals_imports_after_prepare_and_not_before(interpreter: WarmInterpreter) -> None:
+    after = interpreter.run(
         "from swarm.worker import compat; compat.prepare(); compat.prepare()\n"
         "import petals.server.handler, petals.utils.dht, petals.server.backend"
     )
     assert after.returncode == 0, after.stderr
-    assert run("import petals").returncode != 0
+    assert interpreter.run("import petals").returncode != 0
 
 
-def test_nothing_that_only_training_or_the_internet_needs_is_imported() -> None:
-    done = run(
+def test_nothing_that_only_training_or_the_internet_needs_is_imported(interpreter: WarmInterpreter) -> None:
+    done = interpreter.run(
         "from swarm.worker import compat; compat.prepare()\n"
         "import sys, swarm.worker.chain.node, swarm.worker.chain.runners\n"
         "heavy = {'bitsandbytes', 'peft', 'speedtest', 'cpufeature', 'petals.server.server', 'petals.cli'}\n"
@@ -46,20 +41,22 @@ def test_nothing_that_only_training_or_the_internet_needs_is_imported() -> None:
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
-def test_the_restored_names_are_exactly_those_that_petals_imports_and_hivemind_lacks() -> None:
+def test_the_restored_names_are_exactly_those_that_petals_imports_and_hivemind_lacks(
+    interpreter: WarmInterpreter,
+) -> None:
     found = find_spec("petals")
     assert found is not None
     assert found.origin is not None
     asked = {name for file in Path(found.origin).parent.rglob("*.py") for name in taken_from_hivemind(file)}
-    present = run("import hivemind, json; print(json.dumps(dir(hivemind)))")
+    present = interpreter.run("import hivemind, json; print(json.dumps(dir(hivemind)))")
     lacking = {name for name in asked if f'"{name}"' not in present.stdout} - {"compression", "dht"}
     restored = {name for names in HIVEMIND_NAMES.values() for name in names}
     assert lacking <= restored
     assert restored <= asked
 
 
-def test_each_name_is_where_the_bridge_takes_it_from() -> None:
-    done = run(
+def test_each_name_is_where_the_bridge_takes_it_from(interpreter: WarmInterpreter) -> None:
+    done = interpreter.run(
         "import importlib; from swarm.worker.compat import HIVEMIND_NAMES\n"
         "for module, names in HIVEMIND_NAMES.items():\n"
         "    for name in names: getattr(importlib.import_module(module), name)"
@@ -67,8 +64,8 @@ def test_each_name_is_where_the_bridge_takes_it_from() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_petals_client_is_told_how_much_room_there_is() -> None:
-    done = run(
+def test_a_petals_client_is_told_how_much_room_there_is(interpreter: WarmInterpreter) -> None:
+    done = interpreter.run(
         "from swarm.worker import compat; compat.prepare()\n"
         "import asyncio, torch\n"
         "from types import SimpleNamespace\n"
