@@ -15,10 +15,11 @@ SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loa
 run: $(VENV)/installed
 	$(VENV)/bin/python main.py --auto --federation $(ARGS)
 
-test: $(VENV)/installed-test clients
+test: $(VENV)/bin/python
+	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/installed-test clients
 	$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) --hypothesis-profile=ci $(ARGS)
 
-clients: $(VENV)/installed
+clients: $(VENV)/bin/python
 	$(VENV)/bin/python scripts/set_up_clients.py
 
 check: $(VENV)/installed-check

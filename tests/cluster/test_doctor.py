@@ -84,13 +84,13 @@ def held_port(host: Host, port: int) -> None:
 # -- nothing is wrong -------------------------------------------------------------------------------------------------
 
 
-def test_on_a_sound_lan_it_finds_no_problem_with_a_daemon_and_without(
+def test_on_a_sound_lan_it_finds_no_problem_with_a_daemon_and_without_and_peers_prints_the_table(
     lan: Lan, daemons: Daemons, doctor: Doctor
 ) -> None:
     first, second = lan.hosts
-    a = daemons.start("--auto", on=first)
-    daemons.start("--auto", on=second).wait_until_ready()
+    a, b = daemons.start("--auto", on=first), daemons.start("--auto", on=second)
     a.wait_until_ready()
+    b.wait_until_ready()
     wait_until(lambda: a.get("/v1/federation/peers")["peers"], "the peer")
     running = doctor(first, folder=a.folder)
     assert running.problems() == {}
@@ -98,22 +98,14 @@ def test_on_a_sound_lan_it_finds_no_problem_with_a_daemon_and_without(
     assert "answers on 10.77.0.1:17615" in running.of("own API")[0]["cause"]
     assert running.of("mDNS answers")[0]["verdict"] == "ok"
     assert "host2" in running.of("peer")[0]["cause"]
-    a.stop()
-    assert doctor(first).problems() == {}
 
-
-def test_peers_prints_the_table_of_the_running_daemon(lan: Lan, daemons: Daemons) -> None:
-    first, second = lan.hosts
-    a, b = daemons.start("--auto", on=first), daemons.start("--auto", on=second)
-    a.wait_until_ready()
-    b.wait_until_ready()
-    wait_until(lambda: a.get("/v1/federation/peers")["peers"], "the peer")
     by_folder = peers(first, "--data-dir", str(a.folder)).stdout.splitlines()
     assert by_folder[0].split()[:3] == ["NAME", "ID", "ADDRESS"]
     assert by_folder[1].split()[:4] == ["host2", b.node[:8], "10.77.0.2:17615", "alive"]
     by_url = json.loads(peers(first, "--json", "--url", b.url).stdout)
     assert [peer["node"] for peer in by_url["peers"]] == [a.node]
     a.stop()
+    assert doctor(first).problems() == {}
     b.stop()
     nobody = peers(first, "--data-dir", str(a.folder))
     assert nobody.returncode == 2

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from swarm.domain.errors import RequestError, Unavailable
+from swarm.domain.errors import RequestError
 from swarm.domain.generation import GenerationRequest, Sampling, TextDelta
 from swarm.domain.ids import RequestId
 from swarm.domain.tokens import TokenLogprob, TokenPrompt
 from swarm.engine.engine import Engine
 from swarm.engine.model_tools import WorkerTools
-from tests.edge.test_engine_worker import ENDLESS, QUESTION, answer, request, running, text, wait_until
+from tests.edge.test_engine_worker import ENDLESS, QUESTION, answer, request, text
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 TIMES, ALONE = 20, 5
 BESIDE = 8
 SEEDED = {
@@ -35,28 +33,6 @@ SEEDED = {
 NONSENSE = "zq"
 """What follows is anybody's guess, so that every draw counts."""
 HINDI = "\u0928\u092e\u0938\u094d\u0924\u0947"
-
-
-@contextlib.asynccontextmanager
-async def chain(folder: Path) -> AsyncIterator[Engine]:
-    """The first of two nodes that have a half each."""
-    slots = BESIDE + 1
-    async with (
-        running(folder, "first", blocks="0:3", slots=slots) as first,
-        running(folder, "last", blocks="3:6", slots=slots) as last,
-    ):
-        await wait_until(lambda: first.state.state == "waiting" and last.state.state == "waiting")
-        first.introduce(last.state.chain_addresses)
-        last.introduce(first.state.chain_addresses)
-        await wait_until(lambda: first.state.state == "ready" and last.state.state == "ready")
-        yield first
-
-
-@contextlib.asynccontextmanager
-async def whole(folder: Path) -> AsyncIterator[Engine]:
-    async with running(folder, "whole", blocks="none", slots=BESIDE + 1) as engine:
-        await wait_until(lambda: engine.state.state == "ready")
-        yield engine
 
 
 async def alone_and_beside_others(engine: Engine, asked: GenerationRequest) -> list[str]:
@@ -84,89 +60,82 @@ def logprobs(deltas: list[TextDelta]) -> list[float]:
     return [token.logprob or 0.0 for token in tokens(deltas)]
 
 
-async def test_the_same_seed_says_the_same_alone_and_beside_others(tmp_path: Path) -> None:
-    async with whole(tmp_path) as engine:
-        texts = await alone_and_beside_others(engine, request(NONSENSE, **SEEDED))
-        assert (len(texts), len(set(texts))) == (TIMES, 1)
-        assert text(await answer(engine, request(NONSENSE, **{**SEEDED, "seed": 6}))) != texts[0]
+async def test_the_same_seed_says_the_same_alone_and_beside_others(whole: Engine) -> None:
+    texts = await alone_and_beside_others(whole, request(NONSENSE, **SEEDED))
+    assert (len(texts), len(set(texts))) == (TIMES, 1)
+    assert text(await answer(whole, request(NONSENSE, **{**SEEDED, "seed": 6}))) != texts[0]
 
 
-async def test_a_chain_says_the_same_as_one_node_alone_and_beside_others(tmp_path: Path) -> None:
-    async with whole(tmp_path) as engine:
-        seeded, greedy = [text(await answer(engine, asked)) for asked in (request(NONSENSE, **SEEDED), request())]
-    async with chain(tmp_path) as split:
-        texts = await alone_and_beside_others(split, request(NONSENSE, **SEEDED))
-        assert (len(texts), set(texts)) == (TIMES, {seeded})
-        assert text(await answer(split, request())) == greedy
+async def test_a_chain_says_the_same_as_one_node_alone_and_beside_others(whole: Engine, chain: Engine) -> None:
+    seeded, greedy = [text(await answer(whole, asked)) for asked in (request(NONSENSE, **SEEDED), request())]
+    texts = await alone_and_beside_others(chain, request(NONSENSE, **SEEDED))
+    assert (len(texts), set(texts)) == (TIMES, {seeded})
+    assert text(await answer(chain, request())) == greedy
 
 
-async def test_what_is_told_of_tokens_texts_and_hops_is_the_same_here_and_on_a_chain(tmp_path: Path) -> None:
-    async with whole(tmp_path) as local, chain(tmp_path) as split:
-        one, other = [await answer(engine, request(logprobs=3)) for engine in (local, split)]
-        assert logprobs(one) == pytest.approx(logprobs(other), abs=1e-3)
-        assert "".join(token.token for token in tokens(one)) == text(one) == text(other)
-        assert {len(token.top) for token in (*tokens(one), *tokens(other))} == {3}
+async def test_what_is_told_of_tokens_texts_and_hops_is_the_same_here_and_on_a_chain(
+    whole: Engine, chain: Engine
+) -> None:
+    one, other = [await answer(engine, request(logprobs=3)) for engine in (whole, chain)]
+    assert logprobs(one) == pytest.approx(logprobs(other), abs=1e-3)
+    assert "".join(token.token for token in tokens(one)) == text(one) == text(other)
+    assert {len(token.top) for token in (*tokens(one), *tokens(other))} == {3}
 
-        asked = GenerationRequest(RequestId("e"), "12 + 30 = 42", Sampling(max_tokens=0, logprobs=1), echo=True)
-        echoed = [await answer(engine, asked) for engine in (local, split)]
-        assert logprobs(echoed[0]) == pytest.approx(logprobs(echoed[1]), abs=1e-3)
-        assert text(echoed[0]) == "12 + 30 = 42"
-        assert echoed[0][-1].usage is not None
-        assert echoed[0][-1].usage.completion_tokens == 0
-        assert len(tokens(echoed[0])) == echoed[0][-1].usage.prompt_tokens
+    asked = GenerationRequest(RequestId("e"), "12 + 30 = 42", Sampling(max_tokens=0, logprobs=1), echo=True)
+    echoed = [await answer(engine, asked) for engine in (whole, chain)]
+    assert logprobs(echoed[0]) == pytest.approx(logprobs(echoed[1]), abs=1e-3)
+    assert text(echoed[0]) == "12 + 30 = 42"
+    assert echoed[0][-1].usage is not None
+    assert echoed[0][-1].usage.completion_tokens == 0
+    assert len(tokens(echoed[0])) == echoed[0][-1].usage.prompt_tokens
 
-        texts = ("12 + 30", HINDI, TokenPrompt((7, 8, 9)))
-        here, there = [await WorkerTools(engine).embed(texts) for engine in (local, split)]
-        for vector, its_twin in zip(here.vectors, there.vectors, strict=True):
-            assert math.sqrt(sum(number * number for number in vector)) == pytest.approx(1, abs=1e-5)
-            assert vector == pytest.approx(its_twin, abs=1e-5)
-        assert (here.prompt_tokens, here.model) == (there.prompt_tokens, "swarm-demo")
+    texts = ("12 + 30", HINDI, TokenPrompt((7, 8, 9)))
+    here, there = [await WorkerTools(engine).embed(texts) for engine in (whole, chain)]
+    for vector, its_twin in zip(here.vectors, there.vectors, strict=True):
+        assert math.sqrt(sum(number * number for number in vector)) == pytest.approx(1, abs=1e-5)
+        assert vector == pytest.approx(its_twin, abs=1e-5)
+    assert (here.prompt_tokens, here.model) == (there.prompt_tokens, "swarm-demo")
 
-        alone, hops = [await WorkerTools(engine).probe() for engine in (local, split)]
-        assert (alone.route, alone.hops) == ("local", ())
-        assert (hops.route, [(hop.node, hop.start, hop.end) for hop in hops.hops]) == (
-            "chain",
-            [("", 0, 3), ("last", 3, 6)],
-        )
-        assert 0 < sum(hop.seconds for hop in hops.hops) <= hops.seconds
-        assert all(0 < (hop.compute_s or 0) < hop.seconds for hop in hops.hops)
-
-
-async def test_texts_become_tokens_and_tokens_texts(tmp_path: Path) -> None:
-    async with running(tmp_path, "whole", blocks="none") as engine:
-        tools = WorkerTools(engine)
-        with pytest.raises(Unavailable):
-            await tools.probe()
-        await wait_until(lambda: engine.state.state == "ready")
-        cut = await tools.tokenize(HINDI)
-        assert len(cut.ids) == len(cut.tokens) == len(HINDI.encode())
-        assert cut.context_tokens == 1024
-        assert await tools.detokenize(cut.ids) == HINDI
-        counted = (await answer(engine, request(max_tokens=1)))[-1].usage
-        assert counted is not None
-        assert len((await tools.tokenize(QUESTION)).ids) == counted.prompt_tokens
-        for refused in (tools.detokenize([5000]), tools.embed([TokenPrompt((-1,))]), tools.embed([""])):
-            with pytest.raises(RequestError):
-                await refused
-        with pytest.raises(RequestError, match="maximum context length") as error:
-            await tools.embed(["9 " * 2000])
-        assert error.value.param == "input"
+    alone, hops = [await WorkerTools(engine).probe() for engine in (whole, chain)]
+    assert (alone.route, alone.hops) == ("local", ())
+    assert (hops.route, [(hop.node, hop.start, hop.end) for hop in hops.hops]) == (
+        "chain",
+        [("", 0, 3), ("last", 3, 6)],
+    )
+    assert 0 < sum(hop.seconds for hop in hops.hops) <= hops.seconds
+    assert all(0 < (hop.compute_s or 0) < hop.seconds for hop in hops.hops)
 
 
-async def test_parameters_do_what_they_say(tmp_path: Path) -> None:
-    async with whole(tmp_path) as engine:
-        usual = text(await answer(engine, request()))
-        ids = [token for delta in await answer(engine, request()) for token in delta.token_ids]
-        banned = text(await answer(engine, request(logit_bias=((ids[0], -100.0),))))
-        assert banned != usual
-        stopped = await answer(engine, request(stop_token_ids=(ids[2],)))
-        assert (stopped[-1].finish_reason, sum(delta.tokens for delta in stopped)) == ("stop", 3)
-        longer = await answer(engine, request(ignore_eos=True, max_tokens=len(ids) + 20))
-        assert longer[-1].finish_reason == "length"
-        assert text(longer).startswith(usual)
-        patient = await answer(engine, request(min_tokens=len(ids) + 5, max_tokens=len(ids) + 50))
-        assert sum(delta.tokens for delta in patient) > len(ids) + 5
-        assert text(await answer(engine, request(temperature=2.0, top_k=1, seed=1))) == usual
-        assert text(await answer(engine, request(temperature=2.0, min_p=1.0, seed=1))) == usual
-        with pytest.raises(RequestError, match="logit_bias"):
-            await answer(engine, request(logit_bias=((10**6, 1.0),)))
+async def test_texts_become_tokens_and_tokens_texts(whole: Engine) -> None:
+    tools = WorkerTools(whole)
+    cut = await tools.tokenize(HINDI)
+    assert len(cut.ids) == len(cut.tokens) == len(HINDI.encode())
+    assert cut.context_tokens == 1024
+    assert await tools.detokenize(cut.ids) == HINDI
+    counted = (await answer(whole, request(max_tokens=1)))[-1].usage
+    assert counted is not None
+    assert len((await tools.tokenize(QUESTION)).ids) == counted.prompt_tokens
+    for refused in (tools.detokenize([5000]), tools.embed([TokenPrompt((-1,))]), tools.embed([""])):
+        with pytest.raises(RequestError):
+            await refused
+    with pytest.raises(RequestError, match="maximum context length") as error:
+        await tools.embed(["9 " * 2000])
+    assert error.value.param == "input"
+
+
+async def test_parameters_do_what_they_say(whole: Engine) -> None:
+    usual = text(await answer(whole, request()))
+    ids = [token for delta in await answer(whole, request()) for token in delta.token_ids]
+    banned = text(await answer(whole, request(logit_bias=((ids[0], -100.0),))))
+    assert banned != usual
+    stopped = await answer(whole, request(stop_token_ids=(ids[2],)))
+    assert (stopped[-1].finish_reason, sum(delta.tokens for delta in stopped)) == ("stop", 3)
+    longer = await answer(whole, request(ignore_eos=True, max_tokens=len(ids) + 20))
+    assert longer[-1].finish_reason == "length"
+    assert text(longer).startswith(usual)
+    patient = await answer(whole, request(min_tokens=len(ids) + 5, max_tokens=len(ids) + 50))
+    assert sum(delta.tokens for delta in patient) > len(ids) + 5
+    assert text(await answer(whole, request(temperature=2.0, top_k=1, seed=1))) == usual
+    assert text(await answer(whole, request(temperature=2.0, min_p=1.0, seed=1))) == usual
+    with pytest.raises(RequestError, match="logit_bias"):
+        await answer(whole, request(logit_bias=((10**6, 1.0),)))

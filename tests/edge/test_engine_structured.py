@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -14,10 +13,10 @@ from swarm.domain.generation import ChatMessage, GenerationRequest, Resume, Samp
 from swarm.domain.ids import RequestId
 from swarm.domain.tools import ResponseFormat, ToolChoice, ToolSpec
 from swarm.engine.engine import Engine
-from tests.edge.test_engine_answers import chain, whole
 from tests.edge.test_engine_worker import answer, text
 from tests.fakes.random_schemas import Drawn, drawn
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 SCHEMAS = 10
 PARAMETERS = {
     "type": "object",
@@ -79,17 +78,14 @@ async def assert_calls(engine: Engine) -> None:
     assert text(await answer(engine, replace(ASKED, tool_choice=ToolChoice("none")))).endswith("19.")
 
 
-@pytest.mark.timeout(300)
-async def test_random_schemas_and_calls_here_and_on_a_chain(tmp_path: Path) -> None:
-    async with whole(tmp_path) as engine:
-        here = await assert_valid(engine)
-        await assert_calls(engine)
-        await assert_goes_on(engine)
-        with pytest.raises(RequestError, match="uniqueItems"):
-            await answer(engine, structured(Drawn({"type": "array", "uniqueItems": True}, ""), 0))
-    async with chain(tmp_path) as engine:
-        assert await assert_valid(engine) == here
-        await assert_calls(engine)
+async def test_random_schemas_and_calls_here_and_on_a_chain(whole: Engine, chain: Engine) -> None:
+    here = await assert_valid(whole)
+    await assert_calls(whole)
+    await assert_goes_on(whole)
+    with pytest.raises(RequestError, match="uniqueItems"):
+        await answer(whole, structured(Drawn({"type": "array", "uniqueItems": True}, ""), 0))
+    assert await assert_valid(chain) == here
+    await assert_calls(chain)
 
 
 async def assert_goes_on(engine: Engine) -> None:

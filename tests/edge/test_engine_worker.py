@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -17,15 +16,19 @@ from swarm.domain.ids import NodeId, RequestId
 from swarm.domain.nodes import BlockSpan
 from swarm.engine.engine import Engine, EnginePlace
 from swarm.engine.model_choice import ModelChoice, demo_folder
+from swarm.engine.model_tools import WorkerTools
 from swarm.engine.settings import EngineSettings
 from swarm.host.clock import SystemClock
 from tests.fakes import background
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 DEMO = ModelChoice(str(demo_folder()), "swarm-demo", "for the test")
 READY_S = 90.0
 QUESTION = (ChatMessage("user", "What is 12 + 30 - 7?"),)
 ENDLESS = "9" * 60
 """Goes on up to the end of the context."""
+LONG = 400
+"""Tokens, of less than half of that."""
 
 
 @contextlib.asynccontextmanager
@@ -60,40 +63,37 @@ def text(deltas: list[TextDelta]) -> str:
     return "".join(delta.text for delta in deltas)
 
 
-async def test_an_answer_ends_with_reason_usage_and_origin(tmp_path: Path) -> None:
-    async with running(tmp_path, "one", blocks="none") as engine:
-        with pytest.raises(Unavailable, match="loading"):
-            await answer(engine, request())
-        await wait_until(lambda: engine.state.state == "ready")
-        deltas = await answer(engine, request())
-        assert text(deltas).endswith("The answer is 35.")
-        last = deltas[-1]
-        assert last.finish_reason == "stop"
-        assert last.usage is not None
-        assert last.usage.completion_tokens == sum(delta.tokens for delta in deltas)
-        assert last.provenance is not None
-        assert (last.provenance.route, last.provenance.nodes) == ("local", ("one",))
-        assert all(delta.finish_reason is None for delta in deltas[:-1])
+async def test_an_answer_ends_with_reason_usage_and_origin(whole: Engine) -> None:
+    deltas = await answer(whole, request())
+    assert text(deltas).endswith("The answer is 35.")
+    last = deltas[-1]
+    assert last.finish_reason == "stop"
+    assert last.usage is not None
+    assert last.usage.completion_tokens == sum(delta.tokens for delta in deltas)
+    assert last.provenance is not None
+    assert (last.provenance.route, last.provenance.nodes) == ("local", ("whole",))
+    assert all(delta.finish_reason is None for delta in deltas[:-1])
 
 
-async def test_stop_seed_and_length_do_what_they_say(tmp_path: Path) -> None:
-    async with running(tmp_path, "one", blocks="none") as engine:
-        await wait_until(lambda: engine.state.state == "ready")
-        whole = text(await answer(engine, request()))
-        assert text(await answer(engine, request(stop=("The answer",)))) == whole.partition("The answer")[0]
-        short = await answer(engine, request(max_tokens=3))
-        assert short[-1].finish_reason == "length"
-        assert short[-1].usage is not None
-        assert short[-1].usage.completion_tokens == 3
-        warm = [text(await answer(engine, request(temperature=2.0, seed=seed))) for seed in (1, 1, 2, 3, 4, 5, 6)]
-        assert warm[0] == warm[1]
-        assert len(set(warm)) > 1
-        with pytest.raises(RequestError, match="maximum context length is 1024 tokens"):
-            await answer(engine, request("1 2 3 " * 1000))
+async def test_stop_seed_and_length_do_what_they_say(whole: Engine) -> None:
+    usual = text(await answer(whole, request()))
+    assert text(await answer(whole, request(stop=("The answer",)))) == usual.partition("The answer")[0]
+    short = await answer(whole, request(max_tokens=3))
+    assert short[-1].finish_reason == "length"
+    assert short[-1].usage is not None
+    assert short[-1].usage.completion_tokens == 3
+    warm = [text(await answer(whole, request(temperature=2.0, seed=seed))) for seed in (1, 1, 2, 3, 4, 5, 6)]
+    assert warm[0] == warm[1]
+    assert len(set(warm)) > 1
+    with pytest.raises(RequestError, match="maximum context length is 1024 tokens"):
+        await answer(whole, request("1 2 3 " * 1000))
 
 
 async def test_a_killed_worker_fails_its_answers_and_is_started_again(tmp_path: Path) -> None:
     async with running(tmp_path, "one", blocks="none") as engine:
+        for early in (answer(engine, request()), engine.score(QUESTION, "42"), WorkerTools(engine).probe()):
+            with pytest.raises(Unavailable, match="loading"):
+                await early
         await wait_until(lambda: engine.state.state == "ready")
         deltas = engine.stream(request(ENDLESS))
         await anext(deltas)
@@ -108,33 +108,31 @@ async def test_a_killed_worker_fails_its_answers_and_is_started_again(tmp_path: 
         assert text(await answer(engine, request())).endswith("35.")
 
 
-async def test_answers_of_others_are_judged_and_a_cancel_is_heard(tmp_path: Path) -> None:
-    async with running(tmp_path, "one", blocks="none") as engine:
-        with pytest.raises(Unavailable, match="loading"):
-            await engine.score(QUESTION, "42")
-        await wait_until(lambda: engine.state.state == "ready")
-        likely, unlikely = await engine.score(QUESTION, "The answer is 35."), await engine.score(QUESTION, "zq zq")
-        assert unlikely.mean_logprob < likely.mean_logprob <= 0
-        with pytest.raises(RequestError, match="no text"):
-            await engine.score(QUESTION, "")
-        judging = asyncio.create_task(engine.score(QUESTION, "9 " * 900))
-        await asyncio.sleep(0)
-        judging.cancel()
-        await asyncio.gather(judging, return_exceptions=True)
-        assert (await engine.score(QUESTION, "The answer is 35.")) == likely
+async def test_answers_of_others_are_judged_and_a_cancel_is_heard(whole: Engine) -> None:
+    likely, unlikely = await whole.score(QUESTION, "The answer is 35."), await whole.score(QUESTION, "zq zq")
+    assert unlikely.mean_logprob < likely.mean_logprob <= 0
+    with pytest.raises(RequestError, match="no text"):
+        await whole.score(QUESTION, "")
+    judging = asyncio.create_task(whole.score(QUESTION, "9 " * 900))
+    await asyncio.sleep(0)
+    judging.cancel()
+    await asyncio.gather(judging, return_exceptions=True)
+    assert (await whole.score(QUESTION, "The answer is 35.")) == likely
 
 
 async def test_an_answer_that_nobody_reads_any_more_frees_its_slot(tmp_path: Path) -> None:
     async with running(tmp_path, "one", blocks="none", slots=1) as engine:
         await wait_until(lambda: engine.state.state == "ready")
-        started = time.monotonic()
-        await answer(engine, request(ENDLESS))
-        whole_s = time.monotonic() - started
+        assert engine.worker_pid is not None
+        worker = psutil.Process(engine.worker_pid)
+        before = worker.cpu_times().user
+        await answer(engine, request(ENDLESS, max_tokens=LONG))
+        after_long = worker.cpu_times().user
         async with contextlib.aclosing(engine.stream(request(ENDLESS))) as deltas:
             await anext(deltas)
-        started = time.monotonic()
         assert text(await answer(engine, request())).endswith("35.")
-        assert time.monotonic() - started < whole_s / 2
+        # Of the processor, as this machine may be busy with other tests.
+        assert worker.cpu_times().user - after_long < after_long - before
 
 
 async def test_a_node_without_blocks_waits_for_those_who_serve_them(tmp_path: Path) -> None:
