@@ -89,7 +89,7 @@ def _measure_model(model: Model, arguments: argparse.Namespace) -> None:
             starts.append([link, f"{site.serving_s:.1f}", f"{site.client_s:.1f}"])
             for name, held in site.resident_mib().items():
                 memory.setdefault(name, []).append(held)
-        print(f"{model.what}, {link}: done", file=sys.stderr, flush=True)
+        print(model.what, times[-len(site.ways) :], counts[-1], starts[-1], sep="\n", file=sys.stderr, flush=True)
     print(f"{model.what}\n")
     head = ["link", "asked", "ms a token, median of answers (quartiles)", "over one process", "ms a hop costs"]
     print_table([*head, "TCP echo of the same bytes, ms", "the rest, ms"], times)
