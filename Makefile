@@ -1,5 +1,6 @@
 # make run     install what is missing, then start the daemon:  make run ARGS="--model /path/to/model"
 # make test    install what the tests need, then run them all, a file on each core:  make test ARGS="-k vote"
+#              (in one process, as a debugger wants it: ARGS="-n 0 --pdb")
 # make clients install the third-party clients that some tests run, each apart from the others; `make test` does it too
 # make check   format, lint, types, import contracts
 PYTHON ?= python3

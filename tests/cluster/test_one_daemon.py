@@ -4,13 +4,14 @@ import json
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import openai
 import psutil
 import pytest
 
-from tests.lab.daemons import Daemons, http_status, wait_until
+from tests.lab.daemons import Daemons, RunningDaemon, http_status, wait_until
 
 pytestmark = pytest.mark.cluster
 ALONE = ("--auto", "--host", "127.0.0.1", "--no-mdns")
@@ -40,8 +41,17 @@ def test_it_answers_http_within_two_seconds_and_503_with_progress_until_the_mode
     daemon.stop()
 
 
-def test_the_openai_package_works_against_it_unchanged(daemons: Daemons) -> None:
-    daemon = daemons.start(*ALONE, "--port", "0").wait_until_ready()
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
+    """For tests that change nothing of it."""
+    with Daemons(tmp_path_factory.mktemp("started")) as daemons:
+        daemon = daemons.start(*ALONE, "--port", "0").wait_until_ready()
+        yield daemon
+        daemon.stop()
+
+
+def test_the_openai_package_works_against_it_unchanged(started: RunningDaemon) -> None:
+    daemon = started
     with openai.OpenAI(base_url=daemon.url, api_key="none") as client:
         model = client.models.list().data[0].id
         question = [{"role": "user", "content": "Tom has 12 apples, buys 30 and gives away 7. How many?"}]
@@ -59,7 +69,6 @@ def test_the_openai_package_works_against_it_unchanged(daemons: Daemons) -> None
             client.chat.completions.create(model="other-model", messages=question)  # type: ignore[call-overload]
         with pytest.raises(openai.BadRequestError, match="maximum context length"):
             client.completions.create(model=model, prompt="1 2 3 " * 1000)
-    daemon.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -68,7 +77,7 @@ def test_a_signal_ends_it_with_exit_code_0_and_no_process_is_left(daemons: Daemo
     family = psutil.Process(daemon.process.pid).children(recursive=True)
     assert family
     daemon.send_signal(number)
-    assert daemon.process.wait(20) == 0
+    assert daemon.process.wait(60) == 0
     wait_until(lambda: not any(child.is_running() for child in family), "the children are gone")
 
 
@@ -76,12 +85,19 @@ def test_when_the_daemon_is_killed_its_worker_ends_by_itself(daemons: Daemons) -
     daemon = daemons.start(*ALONE, "--port", "0").wait_until_ready()
     family = psutil.Process(daemon.process.pid).children(recursive=True)
     daemon.send_signal(signal.SIGKILL)
-    daemon.process.wait(5)
+    daemon.process.wait(20)
     wait_until(lambda: not any(child.is_running() for child in family), "the worker noticed")
 
 
-def test_a_killed_worker_is_told_and_started_again(daemons: Daemons) -> None:
-    daemon = daemons.start(*ALONE, "--port", "0").wait_until_ready()
+def test_a_taken_port_is_told_and_the_next_one_is_used_and_a_killed_worker_is_started_again(daemons: Daemons) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = int(taken.getsockname()[1])
+        daemon = daemons.start(*ALONE, "--port", str(port)).wait_until_ready()
+    assert int(daemon.url.rsplit(":", 1)[1].split("/")[0]) > port
+    assert str(port) in daemon.log
+
     psutil.Process(daemon.process.pid).children()[0].kill()
     daemon.wait_until_logged("the model worker ended")
     health = daemon.get("/health")
@@ -90,29 +106,16 @@ def test_a_killed_worker_is_told_and_started_again(daemons: Daemons) -> None:
     daemon.stop()
 
 
-def test_a_taken_port_is_told_and_the_next_one_is_used(daemons: Daemons) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = int(taken.getsockname()[1])
-        daemon = daemons.start(*ALONE, "--port", str(port)).wait_until_ready()
-    assert int(daemon.url.rsplit(":", 1)[1].split("/")[0]) > port
-    assert str(port) in daemon.log
-    daemon.stop()
-
-
-def test_a_second_daemon_on_the_same_folder_says_what_to_do(daemons: Daemons) -> None:
-    first = daemons.start(*ALONE, "--port", "0", name="shared").wait_until_ready()
+def test_a_second_daemon_on_the_same_folder_says_what_to_do(started: RunningDaemon) -> None:
     second = subprocess.run(
-        [*first.process.args[:2], *ALONE, "--port", "0", "--data-dir", str(first.folder)],  # type: ignore[index,misc]
+        [*started.process.args[:2], *ALONE, "--port", "0", "--data-dir", str(started.folder)],  # type: ignore[index,misc]
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert second.returncode == 2
     assert "--data-dir" in second.stderr
     assert "Traceback" not in second.stderr
-    first.stop()
 
 
 def test_a_model_that_is_not_there_is_named_and_the_daemon_goes_on(daemons: Daemons, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ LENGTH = 160
 SLOW = Shape(delay_ms=15)
 """A token goes to another machine and back, so a stream lasts some seconds, however fast the machines are: long enough
 for a fault to happen in its middle."""
-LONG = 500
+LONG = 320
 """Of tokens that are made on one machine."""
 BODIES: list[dict[str, Any]] = [
     {"max_tokens": LENGTH, "temperature": 0},

@@ -19,8 +19,8 @@ from typing import Any
 from tests.lab.lan import Host
 
 ROOT = Path(__file__).parents[2]
-READY_S = 60.0
-STOP_S = 20.0
+READY_S = 120.0
+STOP_S = 40.0
 
 
 class RunningDaemon:
