@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from typing import BinaryIO
@@ -32,6 +33,10 @@ from swarm.wire.worker_commands import (
 from swarm.wire.worker_events import Event, Pong
 from swarm.wire.worker_messages import FOLDER_PREFIX, HEADER, from_body, to_frame
 from swarm.worker.log_channel import set_up_logging
+
+SWITCH_S = 0.0003
+"""After which a thread of Python gives way to others. The interpreter's 5 ms are longer than a step of a small model,
+whose thread would wait so long for one that makes text of another answer's tokens."""
 
 
 class Channel:
@@ -61,6 +66,7 @@ class Channel:
 def main() -> int:
     """Runs until `Stop` or until the daemon is gone."""
     channel = _private_stdio()
+    sys.setswitchinterval(SWITCH_S)
     # The daemon decides when the worker ends: a Ctrl-C in the terminal reaches both, and the daemon drains first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
