@@ -27,7 +27,7 @@ from swarm.engine.model_choice import demo_folder
 from swarm.worker.decoder.grammar.closing import shortest_end
 from swarm.worker.decoder.grammar.schemas import format_grammar
 from swarm.worker.decoder.grammar.vocabulary import GrammarVocabulary
-from tests.edge.test_engine_answers import chain, whole
+from tests.edge.engines import chain_engine, whole_engine
 from tests.edge.test_engine_worker import answer, text
 from tests.fakes.random_schemas import Drawn, drawn
 
@@ -86,9 +86,9 @@ async def measure(name: str, engine: Engine, count: int) -> None:
 async def validity(count: int) -> None:
     print("| model | valid | tokens | a token | times a free token |\n| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
-        async with whole(Path(folder)) as engine:
+        async with whole_engine(Path(folder)) as engine:
             await measure("whole here", engine, count)
-        async with chain(Path(folder)) as engine:
+        async with chain_engine(Path(folder)) as engine:
             await measure("chain of two", engine, count)
 
 
