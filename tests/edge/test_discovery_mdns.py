@@ -7,6 +7,7 @@ import logging
 import secrets
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ from swarm.domain.nodes import Advert, Endpoint
 
 HOST, GROUP = "127.0.0.1", ("224.0.0.251", 5353)
 QUICK = DiscoverySettings(ask_every_s=0.3)
+SOON_S = 30.0
 
 
 def loopback_takes_multicast() -> bool:
@@ -52,16 +54,15 @@ class Node:
         self.lost: list[NodeId] = []
         self.discovery = SwarmDiscovery(self.advert, HOST, settings, self.heard.append, self.lost.append)
 
-    async def until_heard(self, advert: Advert, within_s: float = 15.0) -> None:
-        await until(lambda: advert in self.heard, within_s)
+    async def until_heard(self, advert: Advert) -> None:
+        await until(lambda: advert in self.heard)
 
-    async def until_lost(self, node: NodeId, within_s: float = 15.0) -> None:
-        await until(lambda: node in self.lost, within_s)
+    async def until_lost(self, node: NodeId) -> None:
+        await until(lambda: node in self.lost)
 
 
-async def until(fact: object, within_s: float) -> None:
-    assert callable(fact)
-    async with asyncio.timeout(within_s):
+async def until(fact: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SOON_S):
         while not fact():
             await asyncio.sleep(0.01)
 
@@ -93,7 +94,7 @@ async def test_a_restarted_node_is_heard_with_its_new_boot_at_once() -> None:
             await one.until_heard(before.advert)
             after = Node(20003, node=before.advert.node)
             async with after.discovery:
-                await one.until_heard(after.advert, within_s=1.5)
+                await one.until_heard(after.advert)
                 one.heard.clear()
                 await one.until_heard(after.advert)
         assert before.advert not in one.heard
