@@ -15,9 +15,10 @@ from swarm.api.server import ApiServer
 from swarm.api.services import ApiServices
 from swarm.app.banner import Choices, banner, coverage_line, ready_line, serving_line
 from swarm.app.broadcast import Broadcast
+from swarm.app.loadable import Loadable
 from swarm.app.network_watch import NetworkWatch
 from swarm.app.node_weights import build_weights
-from swarm.app.on_demand import Loadable, OnDemand
+from swarm.app.on_demand import OnDemand
 from swarm.app.peer_checks import PeerChecks
 from swarm.app.running import API, update_state
 from swarm.app.this_node import Identity, advert_of, chain_addresses_of, status_of
@@ -128,8 +129,9 @@ class Daemon:
         federation = FederatedSwarm(this, peers, self._link, settings.federation, clock, memory)
         router = Router(this, peers, self._link, federation, settings.federation, clock)
         loadable = Loadable(self._choice, self._cache)
+        self._on_demand = self._loading_on_demand(router, loadable) if settings.engine.load_on_demand else None
         services = ApiServices(
-            answers=self._on_demand(router, loadable) if settings.engine.load_on_demand else router,
+            answers=self._on_demand or router,
             loadable=loadable.infos if settings.engine.load_on_demand else tuple,
             votes=votes.votes,
             status=lambda: replace(self.status(), news=self._membership.news()),
@@ -147,7 +149,7 @@ class Daemon:
         )
         self._api = ApiServer(services, settings.api, self._address.host)
 
-    def _on_demand(self, router: Router, loadable: Loadable) -> OnDemand:
+    def _loading_on_demand(self, router: Router, loadable: Loadable) -> OnDemand:
         return OnDemand(router, self._engine, loadable.find, self._is_served, lambda: self._admission.load, self._clock)
 
     def _is_served(self, model: str) -> bool:
@@ -191,6 +193,8 @@ class Daemon:
                 background.append(tasks.create_task(self._checks.run(), name="peer checks"))
                 background.append(tasks.create_task(self._weights.run(), name="weights"))
                 background.append(tasks.create_task(self._votes.run(), name="reputations"))
+                if self._on_demand:
+                    background.append(tasks.create_task(self._on_demand.run(), name="models on demand"))
                 parts.push_async_callback(self._membership.say_goodbye)
                 discovery = await parts.enter_async_context(self._discovery())
                 asked_host = self._settings.api.host

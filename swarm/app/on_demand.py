@@ -1,18 +1,18 @@
-"""Models that are here and not loaded: a request that names one has it loaded, where that is configured."""
+"""A request that names a model which is here and not loaded has it loaded, where that is configured."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from swarm.domain.errors import RequestError, Unavailable
+from swarm.domain.errors import RequestError, SwarmError, Unavailable
 from swarm.domain.generation import GenerationRequest, TextDelta
-from swarm.domain.nodes import Load, ModelInfo, Progress
-from swarm.engine.model_choice import ModelChoice, cached_models, choose_model
+from swarm.domain.ids import RequestId
+from swarm.domain.nodes import Load, Progress
+from swarm.engine.model_choice import ModelChoice
 from swarm.engine.state import EngineState
 from swarm.ports.clock import Clock
 from swarm.ports.text_source import TextSource
@@ -20,7 +20,6 @@ from swarm.ports.text_source import TextSource
 LOOK_EVERY_S = 0.2
 LONGEST_WAIT_S = 120.0
 """For answers of the model that is served; then the request is told to come back."""
-DEMO = "demo"
 
 
 class Switchable(Protocol):
@@ -35,8 +34,23 @@ class Switchable(Protocol):
     def use(self, choice: ModelChoice) -> None: ...
 
 
+@dataclass(slots=True)
+class Wish:
+    """A model, and the requests that need it."""
+
+    choice: ModelChoice
+    words: str
+    """How it gets on."""
+    callers: set[RequestId] = field(default_factory=set)
+    """Those that have no part of their answer yet."""
+    is_over: bool = False
+    failure: SwarmError | None = None
+
+
 class OnDemand:
-    """A `TextSource` before another one. One model is changed for another at a time, and only while nothing runs."""
+    """A `TextSource` before another one. `run` changes one model for another at a time, and only while nothing runs.
+
+    What it began it ends, whoever leaves meanwhile: who asks again finds the model loaded, or the old one back."""
 
     def __init__(
         self,
@@ -50,21 +64,32 @@ class OnDemand:
         """`find` looks on the disk; `is_served`: here or by another node."""
         self._inner, self._engine, self._find = inner, engine, find
         self._is_served, self._load, self._clock = is_served, load, clock
-        self._one = asyncio.Lock()
+        self._queue = asyncio.Queue[Wish]()
+        self._open: dict[str, Wish] = {}
+        """By model: those that are not over."""
+        self._callers: set[RequestId] = set()
+        """Of the last wish: its model stays until each has a part of its answer, or is gone."""
+
+    # -- requests -----------------------------------------------------------------------------------------------------
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[TextDelta, None]:
-        """Tells how the loading gets on. Raises `RequestError` where the model cannot be loaded."""
+        """Tells how the loading gets on. Raises `RequestError` or `Unavailable` where the model cannot be loaded."""
         choice = await self._wanted(request)
-        if choice is not None:
-            async with aclosing(self._switch(choice)) as news:
-                told = ""
-                async for words in news:
-                    if words != told:
-                        told = words
+        callers = set[RequestId]()
+        try:
+            if choice is not None:
+                wish = self._wish_for(choice)
+                callers = wish.callers
+                callers.add(request.id)
+                async with aclosing(self._news(wish)) as news:
+                    async for words in news:
                         yield TextDelta(progress=words)
-        async with aclosing(self._inner.stream(request)) as deltas:
-            async for delta in deltas:
-                yield delta
+            async with aclosing(self._inner.stream(request)) as deltas:
+                async for delta in deltas:
+                    callers.discard(request.id)
+                    yield delta
+        finally:
+            callers.discard(request.id)
 
     async def _wanted(self, request: GenerationRequest) -> ModelChoice | None:
         """None where nothing is to be loaded for it; a request that a peer forwards never has anything loaded."""
@@ -72,65 +97,65 @@ class OnDemand:
             return None
         return await asyncio.to_thread(self._find, request.model)
 
-    async def _switch(self, choice: ModelChoice) -> AsyncGenerator[str, None]:
-        async with self._one:
-            if self._is_served(choice.id):  # by now: somebody else wanted it, too
-                return
-            give_up_at = self._clock.now() + LONGEST_WAIT_S
-            while self._load().running or self._load().waiting:
-                if self._clock.now() >= give_up_at:
-                    raise Unavailable(f"Another model is busy here; {choice.id} is loaded once it is not.", busy=True)
-                yield f"waiting for answers of another model before {choice.id} is loaded"
-                await self._clock.sleep(LOOK_EVERY_S)
-            before = self._engine.choice
-            self._engine.use(choice)
-            while self._engine.state.state in ("starting", "loading"):
-                yield _in_words(self._engine.state.progress) or f"loading {choice.id}"
-                await self._clock.sleep(LOOK_EVERY_S)
-            if self._engine.state.state == "failed":
-                problem = self._engine.state.problem
-                self._engine.use(before)
-                message = f"{choice.id} could not be loaded: {problem}"
+    def _wish_for(self, choice: ModelChoice) -> Wish:
+        wish = self._open.get(choice.id)
+        if wish is None:
+            wish = self._open[choice.id] = Wish(choice, f"{choice.id} is loaded next")
+            self._queue.put_nowait(wish)
+        return wish
+
+    async def _news(self, wish: Wish) -> AsyncGenerator[str, None]:
+        """Until it is over. Raises why it failed."""
+        told = ""
+        while not wish.is_over:
+            if wish.words != told:
+                told = wish.words
+                yield told
+            await self._clock.sleep(LOOK_EVERY_S)
+        if wish.failure:
+            raise wish.failure
+
+    # -- models -------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Never returns."""
+        while True:
+            wish = await self._queue.get()
+            try:
+                await self._fulfil(wish)
+            except SwarmError as error:
+                wish.failure = error
+            wish.is_over, self._callers = True, wish.callers
+            del self._open[wish.choice.id]
+
+    async def _fulfil(self, wish: Wish) -> None:
+        name, give_up_at = wish.choice.id, self._clock.now() + LONGEST_WAIT_S
+        while wish.callers and not self._is_served(name):
+            load = self._load()
+            if not (load.running or load.waiting or self._callers):
+                return await self._change_to(wish)
+            if self._clock.now() >= give_up_at:
+                raise Unavailable(f"Another model is busy here; {name} is loaded once it is not.", busy=True)
+            wish.words = f"waiting for answers of another model before {name} is loaded"
+            await self._clock.sleep(LOOK_EVERY_S)
+        return None
+
+    async def _change_to(self, wish: Wish) -> None:
+        name, before = wish.choice.id, self._engine.choice
+        self._engine.use(wish.choice)
+        # One that has a problem is started again and again; here the model from before is better than that.
+        while (state := self._engine.state).state in ("starting", "loading") and state.problem is None:
+            wish.words = _in_words(state.progress) or f"loading {name}"
+            await self._clock.sleep(LOOK_EVERY_S)
+        if state.problem is not None and state.state in ("starting", "loading", "failed"):
+            self._engine.use(before)
+            message = f"{name} could not be loaded: {state.problem}"
+            if state.state == "failed":
                 raise RequestError(message, param="model", code="model_not_loadable")
+            raise Unavailable(message)
 
 
 def _in_words(progress: Progress | None) -> str:
     if progress is None or progress.fraction is None:
         return progress.what if progress else ""
     return f"{progress.what}, {progress.fraction:.0%} done"
-
-
-class Loadable:
-    """The models that can be loaded by name: the demo, the configured one, and those that are whole in the cache."""
-
-    def __init__(self, configured: ModelChoice, cache: Path) -> None:
-        self._configured, self._cache = configured, cache
-
-    def find(self, name: str) -> ModelChoice | None:
-        """Blocks."""
-        return next((choice for choice in self._choices() if choice.id == name), None)
-
-    def infos(self) -> Sequence[ModelInfo]:
-        """Blocks. As far as can be told without opening them."""
-        return [_info(choice) for choice in self._choices()]
-
-    def _choices(self) -> list[ModelChoice]:
-        why = "a request named it"
-        found = cached_models(self._cache)
-        cached = [ModelChoice(str(model.folder), model.name, why, from_cache=True) for model in found]
-        demo = choose_model(DEMO, None, self._cache, 0)
-        here = [self._configured] if Path(self._configured.path).is_dir() else []
-        return [*here, demo, *cached]
-
-
-def _info(choice: ModelChoice) -> ModelInfo:
-    config = Path(choice.path) / "config.json"
-    try:
-        told: dict[str, Any] = json.loads(config.read_text())
-        created = int(config.stat().st_mtime)
-    except (OSError, ValueError):
-        told, created = {}, 0
-    layers, context = told.get("num_hidden_layers"), told.get("max_position_embeddings")
-    return ModelInfo(
-        choice.id, "", layers if isinstance(layers, int) else 0, context if isinstance(context, int) else 0, created
-    )

@@ -202,7 +202,8 @@ class Engine:
                     node = NodeId(event.node)
                     self._hear_check(PeerCheck(node, event.server, event.span, event.agrees, event.difference))
                     continue
-                self._become(self.state.after(event, chain_only=self._settings.engine == "chain"))
+                if not self._switched.is_set():  # Else it is of a model that is not wanted any more.
+                    self._become(self.state.after(event, chain_only=self._settings.engine == "chain"))
                 if isinstance(event, LoadFailed):
                     return event.message
         return "it closed its pipe"
