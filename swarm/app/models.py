@@ -72,7 +72,7 @@ def remove(settings: Settings, name: str) -> int:
     try:
         remove_model(model)
     except OSError as error:
-        raise ConfigError(f"{model.folder} cannot be removed: {error.strerror}") from None
+        raise ConfigError(f"{model.folder} cannot be removed: {error.strerror or error}") from None
     return model.on_disk
 
 

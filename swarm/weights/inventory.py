@@ -1,11 +1,17 @@
-"""Which models lie in the hub's cache, how much of them, and where. All functions block."""
+"""Which models lie in the hub's cache, how much of them, and where. All functions block.
+
+Other processes may fetch and remove meanwhile: what is gone when it is looked at does not count."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from swarm.weights.hub_cache import PARTIAL, model_folder
 from swarm.weights.notes import begun_offers
@@ -40,36 +46,55 @@ def stored_models(cache: Path) -> list[StoredModel]:
 
 
 def stored_model(cache: Path, name: str) -> StoredModel | None:
+    """None for a name that is not spelled as it is listed, too: `a--b` is not `a/b`, although they share a folder."""
     folder = model_folder(cache, name)
-    return _stored(cache, folder) if folder.is_dir() else None
+    with contextlib.suppress(OSError):  # too long for the name of a folder
+        if folder.is_dir() and (found := _stored(cache, folder)).name == name:
+            return found
+    return None
 
 
 def files_of(model: StoredModel) -> list[StoredFile]:
     """Those of the snapshots, and those that are being fetched."""
     places = [*model.folder.glob("snapshots/*/*"), *model.folder.glob(f"{PARTIAL}/*/files/*")]
-    return [StoredFile(path, path.stat().st_size, _on_disk(path)) for path in sorted(places) if path.is_file()]
+    return [file for path in sorted(places) if (file := _stored_file(path)) is not None]
 
 
 def remove_model(model: StoredModel) -> None:
-    """Raises `OSError`."""
-    shutil.rmtree(model.folder)
+    """The snapshots first: what is left of it where this is broken off is taken for a model by nobody. Raises
+    `OSError`."""
+    for folder in (model.folder / "snapshots", model.folder):
+        shutil.rmtree(folder, onerror=_unless_gone)
+
+
+def _unless_gone(
+    _function: object, _path: str, caught: tuple[type[BaseException], BaseException, TracebackType]
+) -> None:
+    if not isinstance(caught[1], FileNotFoundError):
+        raise caught[1]
 
 
 def _stored(cache: Path, folder: Path) -> StoredModel:
     name = folder.name.removeprefix(PREFIX).replace("--", "/")
     offers = begun_offers(cache, name)
     wanted = sum(file.size for file in offers[0].files) if offers else None
-    return StoredModel(name, folder, sum(_by_inode(folder).values()), wanted)
+    by_inode = {(file.st_dev, file.st_ino): file.st_blocks * 512 for file in _files(folder)}
+    return StoredModel(name, folder, sum(by_inode.values()), wanted)
 
 
-def _by_inode(folder: Path) -> Mapping[tuple[int, int], int]:
-    return {(stat.st_dev, stat.st_ino): stat.st_blocks * 512 for stat in (path.stat() for path in _files(folder))}
+def _files(folder: Path) -> Iterator[os.stat_result]:
+    """Links are none."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                file = os.lstat(os.path.join(place, name))
+                if stat.S_ISREG(file.st_mode):
+                    yield file
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def _on_disk(path: Path) -> int:
-    stat = path.stat()
-    return min(stat.st_size, stat.st_blocks * 512)
+def _stored_file(path: Path) -> StoredFile | None:
+    with contextlib.suppress(FileNotFoundError):
+        file = path.stat()
+        if stat.S_ISREG(file.st_mode):
+            return StoredFile(path, file.st_size, min(file.st_size, file.st_blocks * 512))
+    return None

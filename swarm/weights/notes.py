@@ -69,9 +69,8 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def begun_offers(cache: Path, model_id: str) -> list[WeightsOffer]:
     """What earlier runs began to fetch, the newest first."""
-    places = list(model_folder(cache, model_id).glob(f"{PARTIAL}/*/{OFFER}"))
-    found: list[WeightsOffer] = []
-    for place in sorted(places, key=lambda place: -place.stat().st_mtime):
+    found: list[tuple[float, WeightsOffer]] = []
+    for place in model_folder(cache, model_id).glob(f"{PARTIAL}/*/{OFFER}"):
         with contextlib.suppress(OSError, PeerError):
-            found.append(from_json(WeightsOffer, place.read_bytes()))
-    return found
+            found.append((place.stat().st_mtime, from_json(WeightsOffer, place.read_bytes())))
+    return [offer for _, offer in sorted(found, key=lambda pair: -pair[0])]

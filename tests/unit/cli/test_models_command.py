@@ -13,7 +13,7 @@ import pytest
 from swarm.cli import main
 from swarm.cli.models import size
 from swarm.domain.weights import OfferedFile, WeightsOffer
-from swarm.weights.inventory import stored_model
+from swarm.weights.inventory import files_of, remove_model, stored_model
 
 
 @pytest.fixture
@@ -67,6 +67,32 @@ def test_removing_one_leaves_the_others(cache: Path, capsys: pytest.CaptureFixtu
     assert "are free again" in capsys.readouterr().out
     assert not (cache / "models--org--part").exists()
     assert stored_model(cache, "org/whole") is not None
+
+
+@pytest.mark.parametrize("name", ["org--whole", "x" * 5000, "x" * 300 + "/y", "..", ""])
+@pytest.mark.parametrize("command", [("show",), ("remove", "--yes")])
+def test_what_is_not_spelled_as_it_is_listed_is_not_there(
+    cache: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], name: str
+) -> None:
+    assert main(["models", *command, "--", name]) == 2
+    assert "is not in the cache" in capsys.readouterr().err
+    assert stored_model(cache, "org/whole") is not None
+
+
+def test_what_another_process_removed_meanwhile_is_removed(cache: Path) -> None:
+    model = stored_model(cache, "org/whole")
+    assert model is not None
+    for _ in range(2):
+        remove_model(model)
+    assert not model.folder.exists()
+    assert files_of(model) == []
+
+
+def test_a_folder_that_cannot_be_removed_is_told(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cache / "models--org--whole").rename(cache / "elsewhere")
+    (cache / "models--org--whole").symlink_to(cache / "elsewhere")
+    assert main(["models", "remove", "org/whole", "--yes"]) == 2
+    assert "cannot be removed: Cannot call rmtree on a symbolic link" in capsys.readouterr().err
 
 
 def test_a_file_with_two_names_takes_its_place_once(cache: Path) -> None:
