@@ -39,7 +39,7 @@ def embed(
 
 def _ids(tokenizer: Any, given: Prompt, context_tokens: int) -> list[int]:
     try:
-        return token_ids(tokenizer, given, context_tokens + 1)
+        return token_ids(tokenizer, given, context_tokens, room=0)
     except PromptFailure as error:
         raise PromptFailure(str(error), param="input", code=error.code) from error
 

@@ -35,12 +35,15 @@ def token_ids(
     context_tokens: int,
     tools: Sequence[ToolSpec] = (),
     options: TemplateOptions = TemplateOptions(),  # noqa: B008
+    *,
+    room: int = 1,
 ) -> list[int]:
-    """Raises `PromptFailure` where the template refuses the messages or the prompt fills the context."""
+    """Raises `PromptFailure` where the template refuses the messages, or the prompt leaves less than `room` tokens of
+    the context."""
     ids = prompt_ids(tokenizer, prompt, tools, options)
     if not ids:
         raise PromptFailure("The prompt is empty; send at least one character", param="prompt")
-    if len(ids) >= context_tokens:
+    if len(ids) + room > context_tokens:
         raise PromptFailure(
             f"This model's maximum context length is {context_tokens} tokens. However, your prompt has {len(ids)} "
             "tokens. Please reduce the length of the prompt.",

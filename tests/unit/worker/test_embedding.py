@@ -69,9 +69,12 @@ def test_a_model_that_cannot_be_cut_embeds_too(model: LoadedModel) -> None:
 
 def test_a_text_that_is_empty_or_too_long_is_refused(model: LoadedModel) -> None:
     for text in ("", "9 " * 1024):
-        with pytest.raises(PromptFailure) as error:
+        with pytest.raises(PromptFailure, match=r"is empty|maximum context length is 1024 tokens") as error:
             vectors(model, TEXT, text)
         assert error.value.param == "input"
+    assert vectors(model, TokenPrompt((9,) * 1024)).shape[0] == 1
+    with pytest.raises(PromptFailure, match="has 1025 tokens"):
+        vectors(model, TokenPrompt((9,) * 1025))
 
 
 def test_a_cancel_is_heard(model: LoadedModel) -> None:
