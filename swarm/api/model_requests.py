@@ -15,6 +15,7 @@ from swarm.api.shapes.sampling import TokenId
 from swarm.api.shapes.swarm_options import split_model
 from swarm.api.shapes.tools import MOST_TOOLS, ToolShape, tools_of
 from swarm.domain.generation import Prompt
+from swarm.domain.tokens import MOST_TOKENS
 from swarm.domain.tools import TemplateOptions, ToolSpec
 
 MOST_INPUTS = 2048
@@ -92,7 +93,7 @@ def parse_tokenize(body: Mapping[str, Any]) -> TokenizeAsk:
 class DetokenizeBody(Shape):
     """POST /detokenize."""
 
-    tokens: list[TokenId]
+    tokens: Annotated[list[TokenId], Field(max_length=MOST_TOKENS)]
     model: str | None = None
 
 

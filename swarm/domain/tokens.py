@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from swarm.domain.ids import RouteName
 
+MOST_TOKENS = 2**20
+"""Of a text that is cut into tokens, or put together from them: more keeps a node from everything else for seconds."""
 LEAST_LOGPROB = -9999.0
 """In place of minus infinity, which JSON does not know."""
 

@@ -26,8 +26,15 @@ FRAME_LIMIT = 64 * 2**20
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (*Command.__args__, *Event.__args__)}
 
 
+class MessageTooLong(ValueError):
+    """It would take more than `FRAME_LIMIT`."""
+
+
 def to_frame(message: Command | Event) -> bytes:
+    """Raises `MessageTooLong`."""
     body = bytes(msgpack.packb({"type": type(message).__name__, **to_plain(message)}))
+    if len(body) > FRAME_LIMIT:
+        raise MessageTooLong(f"It takes {len(body) >> 20} MiB, more than the {FRAME_LIMIT >> 20} that are sent at once")
     return HEADER.pack(len(body)) + body
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from swarm.domain.tokens import TokenPrompt
+from swarm.domain.tokens import MOST_TOKENS, TokenPrompt
 from swarm.wire.worker_commands import Aside, Detokenize, Embed, Probe, Score, Tokenize
 from swarm.wire.worker_events import Detokenized, Event, GenerationFailed, Tokenized
 from swarm.worker.decoder.embedding import embed
@@ -16,7 +16,7 @@ from swarm.worker.decoder.probing import probe
 from swarm.worker.decoder.prompts import prompt_ids
 from swarm.worker.decoder.scoring import score
 from swarm.worker.decoder.steppers import Stepper
-from swarm.worker.failures import failed, refuse_unknown_tokens
+from swarm.worker.failures import PromptFailure, failed, refuse_unknown_tokens
 from swarm.worker.families.model import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -88,6 +88,8 @@ def _tokenized(command: Tokenize, model: LoadedModel) -> Tokenized:
         command.template,
         add_special_tokens=command.add_special_tokens,
     )
+    if len(ids) > MOST_TOKENS:
+        raise PromptFailure(f"The text has {len(ids)} tokens; at most {MOST_TOKENS} are told at once", param="prompt")
     refuse_unknown_tokens(model.known_tokens, {"prompt": ids})
     tokens = tuple(str(token) for token in tokenizer.convert_ids_to_tokens(ids))
     return Tokenized(command.id, tuple(ids), tokens, model.checkpoint.info.context_tokens)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from swarm.wire.worker_events import GenerationFailed
+from swarm.wire.worker_messages import MessageTooLong
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ def failed(request: str, error: Exception) -> GenerationFailed:
             return GenerationFailed(request, "cancelled", "cancelled")
         case PromptFailure():
             return GenerationFailed(request, "request", str(error), error.param, error.code)
+        case MessageTooLong():
+            return GenerationFailed(request, "request", f"The reply is too long. {error}; ask for less")
         case BlocksMissing():
             return GenerationFailed(request, "unavailable", str(error))
         case _:

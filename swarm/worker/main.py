@@ -54,9 +54,11 @@ class Channel:
         return from_body(self._source.read(HEADER.unpack(header)[0]))  # type: ignore[return-value]
 
     def send(self, event: Event) -> None:
+        """Raises `MessageTooLong`."""
+        frame = to_frame(event)
         with self._lock:
             try:
-                self._sink.write(to_frame(event))
+                self._sink.write(frame)
                 self._sink.flush()
             except (BrokenPipeError, ValueError):
                 _remove_own_folder()

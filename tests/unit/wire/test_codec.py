@@ -12,11 +12,12 @@ from swarm.domain.ids import BootId, NodeId
 from swarm.domain.nodes import BlockSpan, Load, ModelInfo, NodeStatus, Progress
 from swarm.domain.tokens import TokenLogprob, TokenPrompt, TopLogprob
 from swarm.domain.tools import MadeToolCall, ToolChoice, ToolSpec
+from swarm.wire import worker_messages
 from swarm.wire.codec import JSON_TYPE, MSGPACK_TYPE, MalformedMessage, decode, encode, from_json, unpack
 from swarm.wire.federation_messages import VoteReply, VoteRequest
 from swarm.wire.worker_commands import Generate, LoadModel
-from swarm.wire.worker_events import Generated
-from swarm.wire.worker_messages import HEADER, from_body, to_frame
+from swarm.wire.worker_events import Detokenized, Generated
+from swarm.wire.worker_messages import HEADER, MessageTooLong, from_body, to_frame
 
 STATUS = NodeStatus(
     NodeId("n1"),
@@ -101,6 +102,15 @@ def test_a_command_to_the_worker_survives_its_frame() -> None:
         frame = to_frame(command)
         assert HEADER.unpack(frame[: HEADER.size])[0] == len(frame) - HEADER.size
         assert from_body(frame[HEADER.size :]) == command
+
+
+def test_a_message_that_the_other_side_would_take_for_a_torn_stream_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_messages, "FRAME_LIMIT", 100)
+    assert to_frame(Detokenized("1", "x" * 10))
+    with pytest.raises(MessageTooLong):
+        to_frame(Detokenized("1", "x" * 100))
 
 
 @given(st.binary(max_size=100))
