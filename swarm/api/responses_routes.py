@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import contextlib
+from collections.abc import Awaitable, Iterator, Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -21,6 +23,10 @@ from swarm.api.services import ApiServices
 from swarm.api.settings import ApiSettings
 from swarm.api.sse import EventStream, ReaderGone
 from swarm.api.streaming import failures_told, spoken_pieces
+from swarm.domain.errors import RequestError
+
+OWN_NAMES: Mapping[str, str] = MappingProxyType({"messages": "input", "response_format": "text.format"})
+"""Of parameters that the other endpoints call otherwise."""
 
 
 class ResponsesRoutes:
@@ -37,7 +43,7 @@ class ResponsesRoutes:
         ask = parse_response(body, Defaults(id, self._services.strategy, alone, request[CLIENT]))
         builder = ResponseBuilder(ask, id, int(self._services.clock.wall()), self._model(ask))
         try:
-            with self._recent.watch("response", id, ask.request.model, ask.request.strategy) as watch:
+            with self._recent.watch("response", id, ask.request.model, ask.request.strategy) as watch, _own_names():
                 async with open_choices(self._services.answers, (ask.request,)) as choices:
                     if ask.stream:
                         return await self._stream(EventStream(request), builder, choices, watch)
@@ -71,6 +77,15 @@ class ResponsesRoutes:
                 has_begun = True
         await events.end()
         return events.response
+
+
+@contextlib.contextmanager
+def _own_names() -> Iterator[None]:
+    try:
+        yield
+    except RequestError as error:
+        error.param = OWN_NAMES.get(error.param or "", error.param)
+        raise
 
 
 async def _send(events: EventStream, event: Event) -> None:

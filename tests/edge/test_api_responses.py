@@ -12,7 +12,7 @@ import pytest
 
 from swarm.api.server import ApiServer
 from swarm.api.settings import ApiSettings
-from swarm.domain.errors import BackendError
+from swarm.domain.errors import BackendError, RequestError
 from swarm.domain.generation import ChatMessage, GenerationRequest, TextDelta, Usage
 from swarm.domain.tokens import TokenLogprob
 from swarm.domain.tools import MadeToolCall, ResponseFormat, ToolCallDelta, ToolChoice
@@ -144,6 +144,15 @@ async def test_what_cannot_be_honoured_is_refused_by_name(param: str, body: dict
         with pytest.raises(openai.BadRequestError) as caught:
             await client.responses.create(**({"model": "", "input": "Hi"} | body))
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_prompt_that_is_too_long_is_the_input(stream: bool) -> None:
+    too_long = RequestError("too long", param="messages", code="context_length_exceeded")
+    async with client_of(ScriptedAnswers(error=too_long)) as client:
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.responses.create(model="", input="Hi", stream=stream)
+    assert caught.value.param == "input"
 
 
 async def test_a_failure_amid_the_events_is_the_last_of_them() -> None:
