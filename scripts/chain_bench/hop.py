@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from chain_bench.checkpoints import DEMO_FOLDER, make_llama
+from chain_bench.checkpoints import Model, add_model_arguments, chosen_models
 from chain_bench.nodes import Answer, Node, join, node
 from chain_bench.tables import median, print_table, spread
 from swarm.domain.tokens import HopProbe
@@ -35,31 +35,24 @@ ARMS = {"one process": 0, "one hop": 1, "two hops": 2}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=15, help="answers of each arm")
     parser.add_argument("--tokens", type=int, default=96, help="of each answer")
-    parser.add_argument("--models", nargs="+", choices=("demo", "large"), default=["demo", "large"])
-    parser.add_argument("--layers", type=int, default=6, help="of the large model")
-    parser.add_argument("--hidden", type=int, default=896, help="of the large model")
+    add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="chain-bench-") as folder:
-        for name in arguments.models:
-            model, layers, what = DEMO_FOLDER, 6, "demo model"
-            if name == "large":
-                layers = arguments.layers
-                model = make_llama(Path(folder) / "large", layers=layers, hidden=arguments.hidden)
-                what = f"random Llama, {layers} layers of {arguments.hidden}"
-            asyncio.run(_measure(what, model, layers, Path(folder), arguments))
+        for model in chosen_models(arguments, Path(folder)):
+            asyncio.run(_measure(model, Path(folder), arguments))
 
 
-async def _measure(what: str, model: Path, layers: int, keys: Path, arguments: argparse.Namespace) -> None:
-    half = layers // 2
+async def _measure(model: Model, keys: Path, arguments: argparse.Namespace) -> None:
+    half = model.layers // 2
     async with contextlib.AsyncExitStack() as held:
         started = time.perf_counter()
-        whole = await held.enter_async_context(node(model, keys, "whole", engine="local", on_chain=False))
+        whole = await held.enter_async_context(node(model.folder, keys, "whole", engine="local", on_chain=False))
         alone_s = time.perf_counter() - started
         chain = [
-            await held.enter_async_context(node(model, keys, name, blocks=blocks))
-            for name, blocks in (("first", f"0:{half}"), ("second", f"{half}:{layers}"), ("driver", "none"))
+            await held.enter_async_context(node(model.folder, keys, name, blocks=blocks))
+            for name, blocks in (("first", f"0:{half}"), ("second", f"{half}:{model.layers}"), ("driver", "none"))
         ]
         await join(chain)
         arms = dict(zip(ARMS, (whole, chain[0], chain[2]), strict=True))
@@ -71,7 +64,7 @@ async def _measure(what: str, model: Path, layers: int, keys: Path, arguments: a
                 gaps[name].append(token_ms(await arm.answer(PROMPT, arguments.tokens)))
                 if name in beyond:
                     beyond[name] += [ms for _ in range(PROBES) for ms in beyond_blocks_ms(await arm.probe())]
-        print(f"{what}; {'all arms say the same' if len(texts) == 1 else 'THE TEXTS DIFFER'}\n")
+        print(f"{model.what}; {'all arms say the same' if len(texts) == 1 else 'THE TEXTS DIFFER'}\n")
         _print(gaps, beyond)
         print(f"A worker with all blocks loads in {alone_s:.1f} s.\n")
         _print_memory({"all blocks, no chain": whole, "half of the blocks": chain[1], "none": chain[2]})
@@ -93,7 +86,7 @@ def _print(gaps: dict[str, list[float]], beyond: dict[str, list[float]]) -> None
     for name, values in gaps.items():
         hops = ARMS[name]
         cost = f"{(median(values) - base) / hops:.2f}" if hops else ""
-        own = spread(beyond[name], 2) if name in beyond else ""
+        own = spread(beyond[name]) if name in beyond else ""
         rows.append([name, spread(values), f"{median(values) / base:.2f}", own, cost])
     head = ["arm", "ms a token, median of answers (quartiles)", "over one process"]
     print_table([*head, "ms a hop takes beyond its blocks", "ms more than one process, a hop"], rows)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from chain_bench.checkpoints import make_llama
-from chain_bench.links_site import Asked, Model, Site, Traffic, open_site
+from chain_bench.checkpoints import Model, add_model_arguments, chosen_models
+from chain_bench.links_site import Asked, Site, Traffic, open_site
 from chain_bench.tables import median, print_table, spread
 from tests.lab.lan import PRESETS, why_not
 
@@ -35,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--links", nargs="+", choices=sorted(PRESETS), default=list(PRESETS))
     parser.add_argument("--rounds", type=int, default=5, help="answers of each arm")
     parser.add_argument("--tokens", type=int, default=96, help="of each answer")
-    parser.add_argument("--models", nargs="+", choices=("demo", "large"), default=["demo"])
-    parser.add_argument("--layers", type=int, default=6, help="of the large model")
-    parser.add_argument("--hidden", type=int, default=896, help="of the large model")
+    add_model_arguments(parser, ("demo",))
 
 
 @dataclass(slots=True)
@@ -66,16 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
     if reason := why_not():
         raise SystemExit(reason)
     with tempfile.TemporaryDirectory(prefix="chain-bench-") as folder:
-        for name in arguments.models:
-            _measure_model(_model(name, Path(folder), arguments), arguments)
-
-
-def _model(name: str, folder: Path, arguments: argparse.Namespace) -> Model:
-    if name == "demo":
-        return Model("demo model", "demo", 6, 128)
-    layers, hidden = arguments.layers, arguments.hidden
-    path = make_llama(folder / "large", layers=layers, hidden=hidden)
-    return Model(f"random Llama, {layers} layers of {hidden}", str(path), layers, hidden)
+        for model in chosen_models(arguments, Path(folder)):
+            _measure_model(model, arguments)
 
 
 def _measure_model(model: Model, arguments: argparse.Namespace) -> None:

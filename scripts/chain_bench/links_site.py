@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from chain_bench.checkpoints import Model
 from tests.lab.daemons import Daemons, RunningDaemon
 from tests.lab.host import Host
 from tests.lab.lan import Lan
@@ -25,15 +26,6 @@ SETTLE_S = 6.0
 """Until every node has read from the DHT what the others serve."""
 FLUSH_S = 0.3
 """After an answer: until its streams are closed and acknowledged, so that no byte counts for the next one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    what: str
-    option: str
-    """As the daemon's `--model`."""
-    layers: int
-    hidden: int
 
 
 @dataclass(frozen=True, slots=True)

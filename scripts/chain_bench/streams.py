@@ -7,7 +7,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from .checkpoints import DEMO_FOLDER, make_llama
+from .checkpoints import Model, add_model_arguments, chosen_models
 from .nodes import Answer, Node, join, node, together
 from .tables import median, print_table, spread
 
@@ -19,21 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 4, 8, 16])
     parser.add_argument("--tokens", type=int, default=96, help="of each answer")
     parser.add_argument("--rounds", type=int, default=5, help="each has every number of streams once")
-    parser.add_argument("--models", nargs="+", choices=("demo", "large"), default=["demo", "large"])
-    parser.add_argument("--layers", type=int, default=6, help="of the large model")
-    parser.add_argument("--hidden", type=int, default=896, help="of the large model")
+    add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        for name in arguments.models:
-            model, what = DEMO_FOLDER, "demo model"
-            if name == "large":
-                model = make_llama(Path(temporary) / "large", layers=arguments.layers, hidden=arguments.hidden)
-                what = f"random Llama, {arguments.layers} layers of {arguments.hidden}"
+        for model in chosen_models(arguments, Path(temporary)):
             rates = asyncio.run(_measure(model, Path(temporary), arguments))
             alone = median(rates[min(rates)])
-            print(f"{what}, {(model / 'model.safetensors').stat().st_size / 4e6:.0f} M parameters\n")
+            print(f"{model.what}, {(model.folder / 'model.safetensors').stat().st_size / 4e6:.0f} M parameters\n")
             print_table(
                 ("streams", "tokens/s together", "over one stream"),
                 [
@@ -43,14 +37,11 @@ def run(arguments: argparse.Namespace) -> None:
             )
 
 
-async def _measure(model: Path, keys: Path, arguments: argparse.Namespace) -> dict[int, list[float]]:
-    from swarm.worker.families.checkpoint import open_checkpoint
-
-    layers = open_checkpoint(str(model), "bench").info.layers
-    half = layers // 2
+async def _measure(model: Model, keys: Path, arguments: argparse.Namespace) -> dict[int, list[float]]:
+    half = model.layers // 2
     async with (
-        node(model, keys, "first", blocks=f"0:{half}") as first,
-        node(model, keys, "second", blocks=f"{half}:{layers}") as second,
+        node(model.folder, keys, "first", blocks=f"0:{half}") as first,
+        node(model.folder, keys, "second", blocks=f"{half}:{model.layers}") as second,
     ):
         await join((first, second))
         await _rate(first, max(arguments.streams), 8)

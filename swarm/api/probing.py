@@ -1,4 +1,4 @@
-"""Whether the model really answers: one token, computed when somebody asks for this node's health."""
+"""Whether the model really answers: a token or two, computed when somebody asks for this node's health."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ProbeResult:
 
 
 class Prober:
-    """However many ask at the same time, one token is computed."""
+    """However many ask at the same time, the model is probed once."""
 
     def __init__(self, tools: ModelTools, clock: Clock) -> None:
         self._tools, self._clock = tools, clock

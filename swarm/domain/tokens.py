@@ -65,7 +65,7 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class HopProbe:
-    """One hop of a chain, as one token took it."""
+    """One hop of a chain, as the last token took it."""
 
     node: str
     """Its node id, or libp2p id where it says none; empty: this process."""
@@ -80,7 +80,7 @@ class HopProbe:
 
 @dataclass(frozen=True, slots=True)
 class ModelProbe:
-    """One real token, computed to see that the model answers."""
+    """Real tokens, computed to see that the model answers."""
 
     seconds: float
     route: RouteName

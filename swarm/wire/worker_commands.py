@@ -123,7 +123,7 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Compute one token."""
+    """Compute two tokens, of which the second takes each hop as long as one of an answer does."""
 
     id: str
 
